@@ -1,0 +1,40 @@
+"""Floor 1: the 230 space groups as data (see docs/conventions.md)."""
+
+from aristotype.symmetry._groups import NormalizerOperations, SpaceGroup, WyckoffPosition, locate, space_group
+from aristotype.symmetry._lattice import LatticeConstraints, cell_matrix, cell_parameters, lattice_constraints
+from aristotype.symmetry._relabel import mirror_image, relabelling_table, relabellings
+from aristotype.symmetry._tables import (
+    CENTRINGS,
+    CRYSTAL_SYSTEMS,
+    GRID,
+    LETTERS,
+    MAX_POSITIONS,
+    NUM_GROUPS,
+    Tables,
+    check_group,
+    tables,
+)
+
+__all__ = [
+    "CENTRINGS",
+    "CRYSTAL_SYSTEMS",
+    "GRID",
+    "LETTERS",
+    "MAX_POSITIONS",
+    "NUM_GROUPS",
+    "LatticeConstraints",
+    "NormalizerOperations",
+    "SpaceGroup",
+    "Tables",
+    "WyckoffPosition",
+    "cell_matrix",
+    "cell_parameters",
+    "check_group",
+    "lattice_constraints",
+    "locate",
+    "mirror_image",
+    "relabelling_table",
+    "relabellings",
+    "space_group",
+    "tables",
+]
