@@ -1,5 +1,6 @@
 """Floor 1: the 230 space groups as data (see docs/conventions.md)."""
 
+from aristotype.symmetry._forced import ForcedSupergroup, forced, forced_supergroup
 from aristotype.symmetry._groups import NormalizerOperations, SpaceGroup, WyckoffPosition, locate, space_group
 from aristotype.symmetry._lattice import LatticeConstraints, cell_matrix, cell_parameters, lattice_constraints
 from aristotype.symmetry._relabel import mirror_image, relabelling_table, relabellings
@@ -22,6 +23,7 @@ __all__ = [
     "LETTERS",
     "MAX_POSITIONS",
     "NUM_GROUPS",
+    "ForcedSupergroup",
     "LatticeConstraints",
     "NormalizerOperations",
     "SpaceGroup",
@@ -30,6 +32,8 @@ __all__ = [
     "cell_matrix",
     "cell_parameters",
     "check_group",
+    "forced",
+    "forced_supergroup",
     "lattice_constraints",
     "locate",
     "mirror_image",
