@@ -1,0 +1,37 @@
+"""One training loop for every model family, its configuration, and checkpoints.
+
+`train` runs it; `TrainingConfig` says how; `BatchSource` is what it reads from. `save_checkpoint` and `load_checkpoint`
+write and read the folder a model is kept in; `build_config` and `load_config` turn TOML and `key=value` pairs into the
+frozen dataclasses that configure models and runs.
+"""
+
+from ._batch import BatchSource, to_device
+from ._checkpoint import load_checkpoint, save_checkpoint
+from ._config import TrainingConfig
+from ._distributed import rank_and_world, resolve_device
+from ._ema import EMA
+from ._log import read_log
+from ._loop import OnSave, TrainingResult, Validate, train
+from ._optim import decayed_parameters, learning_rate
+from ._weights import fit_to_template, load_weights, save_weights
+
+__all__ = [
+    "EMA",
+    "BatchSource",
+    "OnSave",
+    "TrainingConfig",
+    "TrainingResult",
+    "Validate",
+    "decayed_parameters",
+    "fit_to_template",
+    "learning_rate",
+    "load_checkpoint",
+    "load_weights",
+    "rank_and_world",
+    "read_log",
+    "resolve_device",
+    "save_checkpoint",
+    "save_weights",
+    "to_device",
+    "train",
+]
