@@ -39,7 +39,8 @@ def collect() -> dict[str, np.ndarray]:
         found = wyckoff_positions(number, ops[number - 1])
         positions.append(found)
         normalizers.append(normalizer(number, ops[number - 1], found))
-        print(f"{number:3d} {symbol(number):12s} {len(found):2d} positions, {len(normalizers[-1].affine):4d} relabellings")
+        count = len(normalizers[-1].affine)
+        print(f"{number:3d} {symbol(number):12s} {len(found):2d} positions, {count:4d} relabellings")
     flat = [p for group in positions for p in group]
     systems = np.array([crystal_system(number) for number in range(1, 231)], dtype=np.int8)
     symbols = sorted({p.site_symmetry for p in flat})
@@ -67,9 +68,9 @@ def collect() -> dict[str, np.ndarray]:
         "position_features": np.concatenate(
             [position_features(n, ops[n - 1], positions[n - 1]) for n in range(1, 231)]
         ).astype(np.float32),
-        "group_features": np.stack(
-            [group_features(n, ops[n - 1], positions[n - 1]) for n in range(1, 231)]
-        ).astype(np.float32),
+        "group_features": np.stack([group_features(n, ops[n - 1], positions[n - 1]) for n in range(1, 231)]).astype(
+            np.float32
+        ),
     }
     arrays |= normalizer_arrays(normalizers)
     arrays |= enantiomorph_arrays(ops, positions)

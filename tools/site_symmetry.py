@@ -77,8 +77,8 @@ def one_place(rotations: np.ndarray, directions: list[tuple[int, int, int]]) -> 
 def orbit_symbol(stabiliser: np.ndarray, group: np.ndarray, system: int, number: int) -> str:
     """The symbol of a position, from the stabiliser of its representative and all rotations of the group.
 
-    In tetragonal groups a and b (or [110] and [1-10]) are equivalent, and which of them the first listed triplet uses is
-    chance (136 f and g): the first symbol in alphabetical order over the orbit is the one ITA prints.
+    In tetragonal groups a and b (or [110] and [1-10]) are equivalent, and which of them the first listed triplet uses
+    is chance (136 f and g): the first symbol in alphabetical order over the orbit is the one ITA prints.
     """
     if system != 3:
         return oriented_symbol(stabiliser, system, number)

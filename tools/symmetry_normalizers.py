@@ -1,8 +1,9 @@
 """Normalizers of one group in exact integer arithmetic, and what they do to the Wyckoff positions.
 
-The affine normalizer is searched for directly: every unimodular integer matrix that could carry the standard setting into
-itself, every translation on the grid of 1/24. For triclinic and monoclinic groups it is infinite; the entries searched
-contain a generating set, and the permutations that it induces on the positions are closed under multiplication here.
+The affine normalizer is searched for directly: every unimodular integer matrix that could carry the standard setting
+into itself, every translation on the grid of 1/24. For triclinic and monoclinic groups it is infinite; the entries
+searched contain a generating set, and the permutations that it induces on the positions are closed under multiplication
+here.
 """
 
 from __future__ import annotations
@@ -21,8 +22,9 @@ _GRID = np.array(list(product(range(24), repeat=3)), dtype=np.int64)
 class Normalizer:
     """Relabellings (each row sends the index of a position to another index) and coset representatives.
 
-    `linear`, `translation` (24ths): the operations that keep a generic metric's reduced cell in its gauge (triclinic and
-    monoclinic), or permute the axes together with it (all others), one a coset of the group and of its floating origin.
+    `linear`, `translation` (24ths): the operations that keep a generic metric's reduced cell in its gauge (triclinic
+    and monoclinic), or permute the axes together with it (all others), one a coset of the group and of its floating
+    origin.
     """
 
     affine: np.ndarray
@@ -36,16 +38,12 @@ def normalizer(number: int, ops: Operations, positions: list[Position]) -> Norma
     """Computes the affine and the Euclidean normalizer (of a generic metric of the crystal family)."""
     polar = polar_axes(ops)
     pairs = [
-        (linear, shift)
-        for linear in candidate_matrices(number)
-        for shift in translations_for(linear, ops, ops, polar)
+        (linear, shift) for linear in candidate_matrices(number) for shift in translations_for(linear, ops, ops, polar)
     ]
     relabellings = {tuple(relabelling(w, t, ops, positions)) for w, t in pairs}
     kept = [(w, t) for w, t in pairs if keeps_reduced_cell(number, w)]
     linear, translation = coset_representatives(kept, ops, polar)
-    metric_kept = {
-        tuple(relabelling(w, t, ops, positions)) for w, t in kept if keeps_generic_metric(number, w)
-    }
+    metric_kept = {tuple(relabelling(w, t, ops, positions)) for w, t in kept if keeps_generic_metric(number, w)}
     return Normalizer(
         affine=closure(relabellings),
         euclidean=closure(metric_kept),
@@ -173,8 +171,16 @@ def coset_representatives(
     fixed = polar == 0
     seen: set[bytes] = set()
     kept = []
-    ordered = sorted(pairs, key=lambda p: (np.abs(p[0] - np.eye(3)).sum(), p[0].tolist() != np.eye(3).tolist(),
-                                           p[1].sum(), p[1].tolist(), p[0].tolist()))
+    ordered = sorted(
+        pairs,
+        key=lambda p: (
+            np.abs(p[0] - np.eye(3)).sum(),
+            p[0].tolist() != np.eye(3).tolist(),
+            p[1].sum(),
+            p[1].tolist(),
+            p[0].tolist(),
+        ),
+    )
     for linear, shift in ordered:
         key = np.concatenate([linear.ravel(), (shift * fixed) % 24]).tobytes()
         if key in seen:
@@ -210,6 +216,17 @@ def enantiomorph_map(
     raise SystemExit(f"group {number} has no improper map to {partner}")
 
 
-_PAIRS = ((76, 78), (91, 95), (92, 96), (144, 145), (151, 153), (152, 154), (169, 170), (171, 172), (178, 179),
-          (180, 181), (212, 213))
+_PAIRS = (
+    (76, 78),
+    (91, 95),
+    (92, 96),
+    (144, 145),
+    (151, 153),
+    (152, 154),
+    (169, 170),
+    (171, 172),
+    (178, 179),
+    (180, 181),
+    (212, 213),
+)
 _PARTNER = {a: b for pair in _PAIRS for a, b in (pair, pair[::-1])}

@@ -19,17 +19,21 @@ What a supergroup can hold:
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache, lru_cache
-from itertools import product
+from itertools import pairwise, product
+from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
 
 from aristotype.errors import SymmetryError
 from aristotype.symmetry._groups import space_group
-from aristotype.symmetry._tables import CENTRINGS, CRYSTAL_SYSTEMS, GRID, LETTERS, Ints, check_group, tables
+from aristotype.symmetry._tables import CRYSTAL_SYSTEMS, GRID, LETTERS, Ints, check_group, tables
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import ArrayLike, NDArray
 
 _PRIME = 2**50 - 27
 _MODULUS = GRID * _PRIME
@@ -90,7 +94,7 @@ def forced_supergroup(number: int, elements: ArrayLike, wyckoffs: ArrayLike) -> 
         SymmetryError: the group or a position does not exist, a position without freedom is occupied twice, or there is
             no site.
     """
-    index = int(_indices([number], [elements], [wyckoffs])[0])
+    index = int(_indices([number], np.asarray(elements)[None], np.asarray(wyckoffs)[None])[0])
     return ForcedSupergroup(index=index, operations=index * len(space_group(number).rotations))
 
 
@@ -166,7 +170,9 @@ def _check_pattern(number: int, pattern: tuple[Letters, ...]) -> None:
     for letter in set(every):
         if not 0 <= letter < len(freedom):
             last = len(freedom) - 1
-            raise SymmetryError(f"space group {number} has no position with the index {letter}; they go from 0 to {last}")
+            raise SymmetryError(
+                f"space group {number} has no position with the index {letter}; they go from 0 to {last}"
+            )
         if freedom[letter] == 0 and every.count(letter) > 1:
             raise SymmetryError(
                 f"position {LETTERS[letter]} of space group {number} has no free parameter and can be occupied once, "
@@ -200,11 +206,11 @@ def _chunks(count: int) -> list[slice]:
     """Ranges of atoms to test, short ones first: nearly every false operation fails with the first few atoms."""
     edges = [1, 2, 4, 16, 64, 256]
     stops = [edge for edge in edges if edge < count] + [count]
-    return [slice(start, stop) for start, stop in zip(stops, stops[1:])]
+    return [slice(start, stop) for start, stop in pairwise(stops)]
 
 
 def _atoms(number: int, letters: Letters, copy: int) -> Ints:
-    """Atoms (n, 3) of orbits with random free parameters, one a lattice point, in lattice coordinates times _MODULUS."""
+    """Atoms (n, 3) of orbits with random free parameters, one a lattice point, in lattice coordinates."""
     rng = np.random.default_rng((number, copy, *letters))
     free = rng.integers(0, _MODULUS, (len(letters), 3))
     orbits = []

@@ -56,8 +56,8 @@ class WyckoffPosition:
 class NormalizerOperations:
     """Coset representatives of the normalizer over the group and its floating origin, identity first.
 
-    For triclinic and monoclinic groups these are the operations that also keep a generic reduced cell; from orthorhombic
-    on all operations that keep the standard setting (axis permutations carry a, b, c along).
+    For triclinic and monoclinic groups these are the operations that also keep a generic reduced cell; from
+    orthorhombic on all operations that keep the standard setting (axis permutations carry a, b, c along).
     """
 
     linear: Ints  # (n, 3, 3) x' = linear @ x + translation / 24; the cell changes by the inverse
@@ -186,8 +186,8 @@ def locate(position: WyckoffPosition, points: ArrayLike, tolerance: float = 1e-3
         tolerance: largest distance, in fractional units, from the subspace.
 
     Returns:
-        free parameters (n, freedom) in [0, 1), the residual (n,) from the subspace in fractional units, and the index (n,)
-        of the operation that carries the point to the representative subspace.
+        free parameters (n, freedom) in [0, 1), the residual (n,) from the subspace in fractional units, and the index
+        (n,) of the operation that carries the point to the representative subspace.
 
     Raises:
         SymmetryError: a point is on no image of the position.
@@ -204,8 +204,8 @@ def locate(position: WyckoffPosition, points: ArrayLike, tolerance: float = 1e-3
     if (worst > tolerance).any():
         row = int(worst.argmax())
         raise SymmetryError(
-            f"point {points[row].tolist()} is {worst[row]:.2g} (fractional) away from position {position} of space group "
-            f"{position.space_group}; the limit is {tolerance:g}"
+            f"point {points[row].tolist()} is {worst[row]:.2g} (fractional) away from position {position} of space "
+            f"group {position.space_group}; the limit is {tolerance:g}"
         )
     free = read[rows, best, : position.freedom] % 1.0
     return np.where(free >= 1.0, 0.0, free), worst, best

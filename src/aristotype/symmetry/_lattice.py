@@ -39,8 +39,8 @@ class LatticeConstraints:
         off = np.abs(self.expand(free) - cell).max(initial=0.0)
         if off > tolerance:
             raise SymmetryError(
-                f"the cell {np.round(cell, 4).tolist()} breaks the lattice constraints (free: {', '.join(self.names)}) by "
-                f"{off:.3g}; the limit is {tolerance:g}"
+                f"the cell {np.round(cell, 4).tolist()} breaks the lattice constraints (free: {', '.join(self.names)}) "
+                f"by {off:.3g}; the limit is {tolerance:g}"
             )
         return free
 
@@ -71,7 +71,9 @@ def lattice_constraints(number: int) -> LatticeConstraints:
 
 
 def cell_matrix(lattice: ArrayLike) -> Floats:
-    """Row vectors (..., 3, 3) of cells (..., 6): a along x, b in the xy plane (the convention of pymatgen and ASE differs).
+    """Row vectors (..., 3, 3) of cells (..., 6): a along x, b in the xy plane.
+
+    ASE orients cells like this; pymatgen puts c along z instead.
 
     Raises:
         SymmetryError: the angles do not close (no real cell has them) or a length is not positive.

@@ -1,20 +1,25 @@
 """The shipped table of the 230 groups: arrays, loaded once and read only.
 
-Coordinates are fractional in the conventional cell of the standard setting (ITA A: origin choice 2, hexagonal axes for R,
-unique axis b). Translations are integers in units of 1/24. Space groups are numbered from 1, positions from 0 (letter a).
-The file is made by `tools/build_symmetry.py`; nothing in it is typed by hand.
+Coordinates are fractional in the conventional cell of the standard setting (ITA A: origin choice 2, hexagonal axes for
+R, unique axis b). Translations are integers in units of 1/24. Space groups are numbered from 1, positions from 0
+(letter a). The file is made by `tools/build_symmetry.py`; nothing in it is typed by hand.
 """
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass, fields
 from functools import cache, cached_property
 from importlib.resources import as_file, files
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from aristotype.errors import SymmetryError
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 GRID = 24
 """Denominator of every translation in the tables."""
@@ -87,7 +92,7 @@ class Tables:
         return np.concatenate([[0], np.diff(self.position_offset)]).astype(np.int64)
 
     def padded(self, name: str, fill: float = 0) -> NDArray[np.generic]:
-        """A per-position array as (231, 27, ...), indexed by group number and letter index, `fill` where there is none."""
+        """A per-position array as (231, 27, ...), by group number and letter index, `fill` where there is none."""
         flat = getattr(self, name)
         out = np.full((NUM_GROUPS + 1, MAX_POSITIONS, *flat.shape[1:]), fill, dtype=flat.dtype)
         out[self._group_of_position, self._letter_of_position] = flat
@@ -112,19 +117,50 @@ def tables() -> Tables:
     """The shipped tables, read at the first call (a few milliseconds).
 
     Raises:
-        SymmetryError: the file is not one that this release can read.
+        SymmetryError: the file is not one that this release can read, or its content does not match its checksum.
     """
-    from safetensors import safe_open
+    with as_file(files("aristotype.symmetry") / "spacegroups.safetensors") as path:
+        return read_tables(path)
 
-    with as_file(files("aristotype.symmetry") / "spacegroups.safetensors") as path, safe_open(path, "numpy") as file:
-        metadata = file.metadata() or {}
-        if any(metadata.get(key) != value for key, value in _FORMAT.items()):
-            raise SymmetryError(f"{path} has the format {metadata}, this release reads {_FORMAT}; reinstall aristotype")
-        names = [field.name for field in fields(Tables) if field.name != "sha256"]
-        arrays = {name: file.get_tensor(name) for name in names}
+
+def read_tables(path: Path) -> Tables:
+    """Reads a table file and checks it.
+
+    Raises:
+        SymmetryError: as in `tables`.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    names = [field.name for field in fields(Tables) if field.name != "sha256"]
+    try:
+        with safe_open(path, "numpy") as file:
+            metadata = file.metadata() or {}
+            if any(metadata.get(key) != value for key, value in _FORMAT.items()):
+                raise SymmetryError(
+                    f"{path} has the format {metadata}, this release reads {_FORMAT}; reinstall aristotype"
+                )
+            arrays = {name: file.get_tensor(name) for name in names}
+    except (OSError, SafetensorError) as error:
+        raise SymmetryError(
+            f"{path} is not a readable table of the space groups ({error}); reinstall aristotype"
+        ) from None
+    digest = _digest(arrays)
+    if digest != metadata.get("sha256"):
+        raise SymmetryError(
+            f"{path} has the checksum {digest}, its header says {metadata.get('sha256')}: the file was changed or "
+            "damaged; reinstall aristotype"
+        )
     for array in arrays.values():
         array.setflags(write=False)
-    return Tables(**arrays, sha256=metadata["sha256"])
+    return Tables(**arrays, sha256=digest)
+
+
+def _digest(arrays: dict[str, NDArray[np.generic]]) -> str:
+    """SHA-256 over names, types and bytes in the order of names, as `tools/build_symmetry.py` writes it."""
+    digest = hashlib.sha256()
+    for name in sorted(arrays):
+        digest.update(name.encode() + str(arrays[name].dtype).encode() + arrays[name].tobytes())
+    return digest.hexdigest()
 
 
 def check_group(number: int) -> int:
