@@ -1,5 +1,6 @@
 """Floor 2: genes, crystals, tables of them, and what is the same crystal."""
 
+from aristotype.crystal._encode import Failure, encode_arrays
 from aristotype.crystal._genes import (
     CANONICAL_VERSION,
     GeneBatch,
@@ -9,11 +10,20 @@ from aristotype.crystal._genes import (
     sorted_genes,
     template_keys,
 )
+from aristotype.crystal._rows import Crystal, Gene
+from aristotype.crystal._schema import SCHEMA_VERSION
+from aristotype.crystal._table import CrystalTable
 
 __all__ = [
     "CANONICAL_VERSION",
+    "SCHEMA_VERSION",
+    "Crystal",
+    "CrystalTable",
+    "Failure",
+    "Gene",
     "GeneBatch",
     "canonical_genes",
+    "encode_arrays",
     "equivalents",
     "gene_keys",
     "sorted_genes",

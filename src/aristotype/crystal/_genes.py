@@ -70,7 +70,9 @@ class GeneBatch:
         )
         for row, (species, letters) in enumerate(zip(elements, wyckoffs, strict=True)):
             if len(species) != len(letters):
-                raise SymmetryError(f"gene {row} has {len(species)} elements for {len(letters)} positions; give one a site")
+                raise SymmetryError(
+                    f"gene {row} has {len(species)} elements for {len(letters)} positions; give one a site"
+                )
             batch.elements[row, : len(species)] = species
             batch.wyckoffs[row, : len(letters)] = letters
         batch.check()
@@ -112,7 +114,9 @@ class GeneBatch:
             )
         wrong = ((self.elements > 0) != (self.wyckoffs >= 0)).any(axis=1)
         if wrong.any():
-            raise SymmetryError(f"gene {int(wrong.argmax())}: every position needs an element and every element a position")
+            raise SymmetryError(
+                f"gene {int(wrong.argmax())}: every position needs an element and every element a position"
+            )
 
     def legal(self) -> NDArray[np.bool_]:
         """(n,) whether a gene has a site, its positions exist, and no zero-freedom position is occupied twice."""

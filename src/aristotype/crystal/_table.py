@@ -1,0 +1,401 @@
+"""`CrystalTable`: crystals and genes in an arrow table, Parquet on disk."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, overload
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from numpy.typing import ArrayLike, NDArray
+
+from aristotype._files import atomic_path, printable
+from aristotype.crystal._genes import GeneBatch
+from aristotype.crystal._rows import Crystal, Gene
+from aristotype.crystal._schema import COLUMNS, check_versions, conform, ragged, version_metadata
+from aristotype.errors import InputError, TableError, UnknownNameError
+
+
+class CrystalTable:
+    """A table of crystals: one row each, the columns of `COLUMNS` first, what steps appended after them.
+
+    Immutable; every method that changes something returns a new table that shares the unchanged columns.
+
+    Args:
+        table: An arrow table with the columns of the format, in any order, and any others.
+
+    Raises:
+        TableError: columns are missing, of another type or inconsistent, or two rows share an id.
+    """
+
+    __slots__ = ("_table",)
+
+    def __init__(self, table: pa.Table) -> None:
+        self._table = conform(table).replace_schema_metadata(version_metadata())
+        _check_ids(self._table)
+
+    @classmethod
+    def _trusted(cls, table: pa.Table) -> CrystalTable:
+        """Wraps a table that came from another one and keeps its guarantees."""
+        out = cls.__new__(cls)
+        out._table = table.combine_chunks()
+        return out
+
+    # Making one -------------------------------------------------------------------------------------------------------
+
+    @classmethod
+    def read(cls, path: str | os.PathLike[str]) -> CrystalTable:
+        """Reads a Parquet file.
+
+        Raises:
+            TableError: the file is not there, not whole, not a table of crystals, or of a version that is not known.
+        """
+        name = printable(path)
+        try:
+            with open(path, "rb") as file:  # noqa: PTH123 (a path with bytes that are not UTF-8 is no arrow string)
+                table = pq.read_table(file)
+        except OSError as error:
+            raise TableError(f"cannot read {name}: {error.strerror or error}; check the path") from error
+        except pa.ArrowException as error:
+            raise TableError(
+                f"{name} is not a whole Parquet file ({error}); it may be truncated: make it again"
+            ) from error
+        check_versions(table.schema.metadata, name)
+        out = cls.__new__(cls)
+        out._table = conform(table, name).replace_schema_metadata(version_metadata())
+        _check_ids(out._table, name)
+        return out
+
+    @classmethod
+    def from_genes(cls, genes: GeneBatch, ids: Sequence[str] | None = None) -> CrystalTable:
+        """A table of genes: `free` and `lattice` are null.
+
+        Args:
+            genes: n genes.
+            ids: n names; by default the row numbers.
+
+        Raises:
+            TableError: a gene has a position that does not exist, or ids repeat.
+        """
+        occupied = genes.wyckoffs >= 0
+        offsets = np.concatenate([[0], np.cumsum(occupied.sum(axis=1))]).astype(np.int32)
+        n = len(genes)
+        return cls(
+            pa.table(
+                {
+                    "id": pa.array(_names(ids, n), pa.string()),
+                    "space_group": pa.array(genes.space_group, pa.int16()),
+                    "elements": pa.ListArray.from_arrays(offsets, pa.array(genes.elements[occupied], pa.int8())),
+                    "wyckoffs": pa.ListArray.from_arrays(offsets, pa.array(genes.wyckoffs[occupied], pa.int8())),
+                    "free": pa.nulls(n, COLUMNS.field("free").type),
+                    "lattice": pa.nulls(n, COLUMNS.field("lattice").type),
+                }
+            )
+        )
+
+    @classmethod
+    def from_arrays(
+        cls,
+        *,
+        space_group: ArrayLike,
+        num_sites: ArrayLike,
+        elements: ArrayLike,
+        wyckoffs: ArrayLike,
+        free: ArrayLike,
+        lattice: ArrayLike,
+        ids: Sequence[str] | None = None,
+    ) -> CrystalTable:
+        """A table of crystals from flat arrays, without a Python object a row.
+
+        Args:
+            space_group: (n,) group numbers.
+            num_sites: (n,) sites of each crystal.
+            elements: (sites,) atomic numbers, crystal after crystal.
+            wyckoffs: (sites,) letter indices.
+            free: (sum of freedoms,) free parameters in site order, in [0, 1).
+            lattice: (n, 6) a b c (Angstrom) alpha beta gamma (degrees).
+            ids: n names; by default the row numbers.
+
+        Raises:
+            TableError: the arrays do not fit together, or ids repeat.
+        """
+        from aristotype.crystal._schema import freedoms
+
+        group, counts = np.asarray(space_group, np.int16), np.asarray(num_sites, np.int64)
+        letters = np.asarray(wyckoffs, np.int8)
+        owner = np.repeat(np.arange(len(group)), counts)
+        if len(owner) != len(letters):
+            raise TableError(
+                f"num_sites add up to {len(owner)}, but there are {len(letters)} wyckoffs; they must agree"
+            )
+        per_row = np.bincount(owner, weights=freedoms()[group[owner], letters], minlength=len(group)).astype(np.int64)
+        values = np.asarray(free, np.float64).reshape(-1)
+        if len(values) != per_row.sum():
+            raise TableError(f"{len(values)} free parameters for positions that have {per_row.sum()}; they must agree")
+        offsets = np.concatenate([[0], np.cumsum(counts)]).astype(np.int32)
+        free_offsets = np.concatenate([[0], np.cumsum(per_row)]).astype(np.int32)
+        cells = pa.array(np.ascontiguousarray(lattice, np.float64).reshape(-1))
+        return cls(
+            pa.table(
+                {
+                    "id": pa.array(_names(ids, len(group)), pa.string()),
+                    "space_group": pa.array(group),
+                    "elements": pa.ListArray.from_arrays(offsets, pa.array(np.asarray(elements, np.int8))),
+                    "wyckoffs": pa.ListArray.from_arrays(offsets, pa.array(letters)),
+                    "free": pa.ListArray.from_arrays(free_offsets, pa.array(values)),
+                    "lattice": pa.FixedSizeListArray.from_arrays(cells, 6),
+                }
+            )
+        )
+
+    @classmethod
+    def from_crystals(cls, crystals: Iterable[Gene]) -> CrystalTable:
+        """A table from row objects, crystals and genes mixed; rows whose id is empty are named by their number.
+
+        Raises:
+            TableError: ids repeat, or a free parameter or cell is out of range.
+        """
+        rows = list(crystals)
+        columns: dict[str, list[Any]] = {name: [] for name in COLUMNS.names}
+        for number, row in enumerate(rows):
+            columns["id"].append(row.id or str(number))
+            columns["space_group"].append(row.space_group)
+            columns["elements"].append(row.elements)
+            columns["wyckoffs"].append(row.wyckoffs)
+            columns["free"].append(row.free if isinstance(row, Crystal) else None)
+            columns["lattice"].append(row.lattice if isinstance(row, Crystal) else None)
+        return cls(pa.table([pa.array(columns[f.name], f.type) for f in COLUMNS], schema=COLUMNS))
+
+    @classmethod
+    def concatenate(cls, tables: Sequence[CrystalTable]) -> CrystalTable:
+        """One table from several; a column that one of them lacks is null in its rows.
+
+        Raises:
+            TableError: ids repeat, or a column has different types.
+        """
+        if not tables:
+            return cls(COLUMNS.empty_table())
+        try:
+            joined = pa.concat_tables([t._table for t in tables], promote_options="default")
+        except pa.ArrowException as error:
+            raise TableError(f"tables do not fit together: {error}; give the column one type") from error
+        out = cls._trusted(joined.replace_schema_metadata(version_metadata()))
+        _check_ids(out._table)
+        return out
+
+    # Looking at it ----------------------------------------------------------------------------------------------------
+
+    @property
+    def arrow(self) -> pa.Table:
+        """The arrow table itself; its columns are single chunks, so that arrays share its memory."""
+        return self._table
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Names of all columns."""
+        return tuple(self._table.column_names)
+
+    @property
+    def ids(self) -> list[str]:
+        """Names of the rows."""
+        return self._table["id"].to_pylist()
+
+    @property
+    def space_group(self) -> NDArray[np.int16]:
+        """(n,) space-group numbers."""
+        return self._table["space_group"].to_numpy()
+
+    @property
+    def is_gene(self) -> NDArray[np.bool_]:
+        """(n,) whether a row has no geometry."""
+        return self._table["lattice"].is_null().to_numpy()
+
+    @property
+    def lattice(self) -> NDArray[np.float64]:
+        """(n, 6) cells; NaN where a row is a gene."""
+        out = np.full((len(self), 6), np.nan)
+        column = self._table["lattice"].combine_chunks()
+        out[~self.is_gene] = column.drop_null().flatten().to_numpy(zero_copy_only=False).reshape(-1, 6)
+        return out
+
+    def column(self, name: str) -> pa.ChunkedArray:
+        """A column by name.
+
+        Raises:
+            UnknownNameError: there is none of that name.
+        """
+        if name not in self._table.column_names:
+            raise UnknownNameError(f"no column {name!r}; there are {', '.join(self.columns)}")
+        return self._table[name]
+
+    def ragged(self, name: str) -> tuple[NDArray[Any], NDArray[np.int64]]:
+        """A list column as (flat values, lengths (n,)); null rows have length 0.
+
+        Raises:
+            UnknownNameError: there is none of that name.
+        """
+        return ragged(self.column(name))
+
+    def genes(self) -> GeneBatch:
+        """The discrete parts of all rows as one batch."""
+        elements, counts = ragged(self._table["elements"])
+        letters, _ = ragged(self._table["wyckoffs"])
+        width = int(counts.max(initial=0))
+        occupied = np.arange(width) < counts[:, None]
+        batch = GeneBatch(
+            space_group=self.space_group,
+            elements=np.zeros(occupied.shape, np.int8),
+            wyckoffs=np.full(occupied.shape, -1, np.int8),
+        )
+        batch.elements[occupied] = elements
+        batch.wyckoffs[occupied] = letters
+        return batch
+
+    def __len__(self) -> int:
+        return self._table.num_rows
+
+    def __iter__(self) -> Iterator[Gene]:
+        for batch in self._table.select(COLUMNS.names).to_batches(max_chunksize=1024):
+            for row in batch.to_pylist():
+                yield _row(row)
+
+    @overload
+    def __getitem__(self, index: int) -> Gene: ...
+    @overload
+    def __getitem__(self, index: slice) -> CrystalTable: ...
+    def __getitem__(self, index: int | slice) -> Gene | CrystalTable:
+        """A row as `Crystal` (as `Gene` where it has no geometry), or a slice as a table.
+
+        Raises:
+            IndexError: there is no such row.
+        """
+        if isinstance(index, slice):
+            start, stop, step = index.indices(len(self))
+            if step == 1:
+                return self._trusted(self._table.slice(start, max(0, stop - start)))
+            return self._trusted(self._table.take(np.arange(start, stop, step)))
+        if not -len(self) <= index < len(self):
+            raise IndexError(f"row {index} of a table with {len(self)} rows")
+        return _row(self._table.select(COLUMNS.names).slice(index % len(self), 1).to_pylist()[0])
+
+    def __repr__(self) -> str:
+        extra = self.columns[len(COLUMNS) :]
+        genes = int(self.is_gene.sum())
+        return f"CrystalTable({len(self)} rows, {genes} of them genes{', ' + ', '.join(extra) if extra else ''})"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, CrystalTable) and self._table.equals(other._table)
+
+    __hash__ = None  # type: ignore[assignment]
+
+    # New ones from it -------------------------------------------------------------------------------------------------
+
+    def take(self, rows: ArrayLike) -> CrystalTable:
+        """Some rows, by index, in the given order.
+
+        Raises:
+            TableError: an index does not exist or comes twice (ids would repeat).
+        """
+        index = np.asarray(rows, dtype=np.int64).reshape(-1)
+        if len(index) and (index.min() < 0 or index.max() >= len(self)):
+            raise TableError(f"row {index.max() if index.min() >= 0 else index.min()} of a table with {len(self)} rows")
+        if len(np.unique(index)) != len(index):
+            raise TableError("a row is taken twice, and ids must stay unique; give the copies ids of their own")
+        return self._trusted(self._table.take(index))
+
+    def filter(self, mask: ArrayLike) -> CrystalTable:
+        """The rows where a mask (n,) is true.
+
+        Raises:
+            TableError: the mask has another length.
+        """
+        keep = np.asarray(mask, dtype=bool).reshape(-1)
+        if len(keep) != len(self):
+            raise TableError(f"a mask of {len(keep)} for a table with {len(self)} rows; they must agree")
+        return self._trusted(self._table.filter(pa.array(keep)))
+
+    def with_columns(self, columns: Mapping[str, Any] | None = None, **more: Any) -> CrystalTable:
+        """The same rows with columns appended, or replaced where the name is there.
+
+        Args:
+            columns: Name to arrow array, numpy array or list of length n; a scalar is repeated.
+            **more: The same as keywords.
+
+        Raises:
+            TableError: a column has another length, or a column of the format itself is replaced by an unsound one.
+        """
+        table, checked = self._table, False
+        for name, values in {**(columns or {}), **more}.items():
+            array = _as_column(values, len(self), name)
+            checked |= name in COLUMNS.names
+            if name in table.column_names:
+                table = table.set_column(table.column_names.index(name), name, array)
+            else:
+                table = table.append_column(name, array)
+        return CrystalTable(table) if checked else self._trusted(table)
+
+    def without_columns(self, names: Iterable[str]) -> CrystalTable:
+        """The same rows without some of the appended columns; names that are not there are ignored.
+
+        Raises:
+            TableError: a column of the format itself is named.
+        """
+        drop = [name for name in names if name in self._table.column_names]
+        own = [name for name in drop if name in COLUMNS.names]
+        if own:
+            raise TableError(
+                f"{', '.join(own)} cannot be dropped: every table of crystals has {', '.join(COLUMNS.names)}"
+            )
+        return self._trusted(self._table.drop_columns(drop)) if drop else self
+
+    # Out of the house -------------------------------------------------------------------------------------------------
+
+    def to_parquet(self, path: str | os.PathLike[str]) -> None:
+        """Writes a Parquet file, whole or not at all.
+
+        Raises:
+            OutputError: the disk is full or the folder cannot be written.
+        """
+        with atomic_path(path) as temporary, open(temporary, "wb") as file:  # noqa: PTH123 (see `read`)
+            pq.write_table(self._table, file, compression="zstd")
+
+
+def _row(row: dict[str, Any]) -> Gene:
+    gene = {
+        "id": row["id"],
+        "space_group": row["space_group"],
+        "elements": tuple(row["elements"]),
+        "wyckoffs": tuple(row["wyckoffs"]),
+    }
+    if row["lattice"] is None:
+        return Gene(**gene)
+    return Crystal(**gene, free=tuple(row["free"]), lattice=tuple(row["lattice"]))
+
+
+def _names(ids: Sequence[str] | None, count: int) -> list[str]:
+    if ids is None:
+        return [str(row) for row in range(count)]
+    if len(ids) != count:
+        raise InputError(f"{len(ids)} ids for {count} rows; give one a row, or none")
+    return [str(name) for name in ids]
+
+
+def _as_column(values: Any, count: int, name: str) -> pa.Array | pa.ChunkedArray:
+    if isinstance(values, (str, bytes, int, float, bool)) or values is None:
+        return pa.array([values] * count)
+    array = values if isinstance(values, (pa.Array, pa.ChunkedArray)) else pa.array(values)
+    if len(array) != count:
+        raise TableError(f"column {name} has {len(array)} values for {count} rows; they must agree")
+    return array
+
+
+def _check_ids(table: pa.Table, source: str = "the table") -> None:
+    if pc.count_distinct(table["id"]).as_py() == table.num_rows:
+        return
+    counts = pc.value_counts(table["id"].combine_chunks())
+    repeated = counts.filter(pc.greater(counts.field("counts"), 1))
+    shown = ", ".join(repr(value["values"]) for value in repeated.slice(0, 5).to_pylist())
+    raise TableError(f"{source} has {len(repeated)} ids more than once ({shown}); ids must be unique: rename them")
