@@ -8,7 +8,7 @@ sys.path.insert(0, str(ROOT / "src"))
 
 project = "aristotype"
 author = "The aristotype developers"
-copyright = author  # noqa: A001 - Sphinx wants this name
+copyright = author
 
 extensions = [
     "myst_parser",
