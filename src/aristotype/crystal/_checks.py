@@ -1,16 +1,18 @@
-"""Is it a crystal at all: the checks that a structure passes before its symmetry is looked for, many structures at once."""
+"""Is it a crystal at all: checks that structures pass, many at once, before their symmetry is looked for."""
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
 from itertools import product
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from aristotype.crystal._schema import MAX_NUMBER
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 Floats = NDArray[np.float64]
 MIN_DISTANCE = 0.5
@@ -74,9 +76,10 @@ def _alone(cell: Cell, limits: Limits) -> str | None:
     if count == 0:
         return "it has no atoms; a crystal needs at least one"
     if count > limits.max_atoms:
-        return f"it has {count:,} atoms, the limit is {limits.max_atoms:,}; reduce it to its primitive cell or raise max_atoms"
+        return f"it has {count:,} atoms, the limit is {limits.max_atoms:,}; give its primitive cell or raise max_atoms"
     if cell.lattice.shape != (3, 3) or cell.coords.shape != (count, 3):
-        return f"its lattice has the shape {cell.lattice.shape} and its coordinates {cell.coords.shape}; give (3, 3) and ({count}, 3)"
+        shapes = f"its lattice has the shape {cell.lattice.shape} and its coordinates {cell.coords.shape}"
+        return f"{shapes}; give (3, 3) and ({count}, 3)"
     if not np.isfinite(cell.lattice).all() or not np.isfinite(cell.coords).all():
         return "its lattice or coordinates hold NaN or infinity; correct or remove it"
     if cell.numbers.min() < 1 or cell.numbers.max() > MAX_NUMBER:
@@ -92,7 +95,8 @@ def _together(lattice: Floats, coords: Floats, limits: Limits) -> list[str | Non
     flat = volume < _MIN_VOLUME
     for row in np.flatnonzero(flat):
         out[row] = (
-            f"its cell has the volume {volume[row]:.3g} cubic Angstrom (at least {_MIN_VOLUME}); its vectors lie in a plane"
+            f"its cell has the volume {volume[row]:.3g} cubic Angstrom, the limit is {_MIN_VOLUME}; "
+            "give three vectors that do not lie in a plane"
         )
     sound = np.flatnonzero(~flat)
     spacing = 1.0 / np.linalg.norm(np.linalg.inv(lattice[sound]), axis=1)  # (b, 3) between lattice planes
@@ -101,8 +105,8 @@ def _together(lattice: Floats, coords: Floats, limits: Limits) -> list[str | Non
         for row, gap in zip(sound, gaps, strict=True):
             if gap > limits.max_gap:
                 out[row] = (
-                    f"it has {gap:.1f} Angstrom of vacuum between two planes of atoms, the limit is {limits.max_gap:g}: a molecule or "
-                    "a slab, no crystal; raise max_gap if it is one"
+                    f"it has {gap:.1f} Angstrom of vacuum between two planes of atoms, the limit is "
+                    f"{limits.max_gap:g}: a molecule or a slab, no crystal; raise max_gap if it is one"
                 )
     # Wrapping to the nearest image is exact below half the distance of lattice planes.
     small = (spacing.min(axis=1) > 2.0 * limits.radius) & (coords.shape[1] <= _PAIRWISE)
@@ -118,7 +122,7 @@ def _together(lattice: Floats, coords: Floats, limits: Limits) -> list[str | Non
 
 
 def _widest_gaps(coords: Floats, spacing: Floats) -> Floats:
-    """(b,) widest empty slab (Angstrom) between atoms along the three plane normals; coords (b, n, 3), spacing (b, 3)."""
+    """(b,) widest slab (Angstrom) without atoms along the plane normals; coords (b, n, 3), spacing of planes (b, 3)."""
     ordered = np.sort(coords % 1.0, axis=1)
     steps = np.diff(ordered, axis=1, append=ordered[:, :1] + 1.0)
     return (steps.max(axis=1) * spacing).max(axis=1)
@@ -139,7 +143,7 @@ def _closest_pairs(lattice: Floats, coords: Floats) -> list[tuple[float, int, in
 
 
 def _closest_by_tree(lattice: Floats, coords: Floats, radius: float) -> tuple[float, int, int] | None:
-    """Closest pair within a radius, an atom and its own image included, for any cell shape and size; None if there is none."""
+    """Closest pair within a radius, an atom and its own image included, for cells of any shape and size, or None."""
     from scipy.spatial import cKDTree
 
     reach = radius * np.linalg.norm(np.linalg.inv(lattice), axis=0)  # fractional
@@ -166,10 +170,12 @@ def _closest_by_tree(lattice: Floats, coords: Floats, radius: float) -> tuple[fl
 def _overlap(distance: float, first: int, second: int, limits: Limits) -> str | None:
     what = f"atoms {first} and {second}" if first != second else f"atom {first} and its own image"
     if distance < limits.min_distance:
-        return f"{what} are {distance:.3f} Angstrom apart, the limit is {limits.min_distance:g}: they overlap; remove one of them"
+        return (
+            f"{what} are {distance:.3f} Angstrom apart, the limit is {limits.min_distance:g}: they overlap; remove one"
+        )
     if distance <= limits.tolerance:
         return (
-            f"{what} are {distance:.3f} Angstrom apart and the tolerance is {limits.tolerance:g}, which would merge them; "
-            "give a smaller tolerance"
+            f"{what} are {distance:.3f} Angstrom apart and the tolerance is {limits.tolerance:g}, which would merge "
+            "them; give a smaller tolerance"
         )
     return None

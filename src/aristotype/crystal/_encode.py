@@ -1,51 +1,66 @@
-"""Structures to crystals: symmetry is found by moyopy, free parameters are read by exact algebra on its standardised cell."""
+"""Structures to crystals: the ways in, for objects, files and arrays."""
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from functools import cache
-from itertools import islice
-from typing import Any, NamedTuple
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
 
-from aristotype.crystal._checks import MAX_ATOMS, MAX_GAP, MIN_DISTANCE, Cell, Limits, complaints
-from aristotype.crystal._schema import centring_orders, freedoms, multiplicities
-from aristotype.crystal._sites import order_key, read_free
-from aristotype.crystal._table import CrystalTable
-from aristotype.errors import InputError, StructureError
-from aristotype.symmetry import LETTERS, cell_parameters, lattice_constraints
+from aristotype.crystal._checks import MAX_ATOMS, MAX_GAP, MIN_DISTANCE, Cell, Limits
+from aristotype.crystal._objects import from_ase, from_pymatgen, is_ase, is_pymatgen
+from aristotype.crystal._read import Named, read_path
+from aristotype.crystal._standardise import Failure, encode_cells
+from aristotype.errors import InputError
 
-Floats = NDArray[np.float64]
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
+
+    from aristotype.crystal._table import CrystalTable
+
 DEFAULT_TOLERANCE = 0.1
 """Angstrom; what the papers use for structures relaxed by DFT."""
-_CHUNK = 1024
-_LETTER_INDEX = {letter: index for index, letter in enumerate(LETTERS)}
-_ON_POSITION = 1e-6
-"""Largest distance (fractional) of a standardised atom from its position; moyopy's refinement is exact to rounding."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Failure:
-    """An input that could not be encoded."""
+def encode(
+    structures: Any,
+    *,
+    tolerance: float = DEFAULT_TOLERANCE,
+    angle_tolerance: float | None = None,
+    ids: Sequence[str] | None = None,
+    failures: list[Failure] | None = None,
+    max_atoms: int = MAX_ATOMS,
+    max_gap: float | None = MAX_GAP,
+) -> CrystalTable:
+    """Encodes structures as crystals: space group, occupied Wyckoff positions, free parameters and cell.
 
-    index: int  # place in the input
-    id: str
-    reason: str
+    Oxidation states, spins and isotopes are dropped (D and T become H); coordinates are wrapped; left-handed cells and
+    supercells are reduced to the right-handed standard cell of the same crystal.
 
+    Args:
+        structures: one of these or any iterable of them: pymatgen `Structure`, ASE `Atoms`, `Cell` (arrays), or a path
+            to a CIF, POSCAR or extended XYZ file or to a folder of them. Each block of a CIF and each frame is a row.
+        tolerance: distance (Angstrom) up to which positions count as symmetric. The search may have to lower it for a
+            structure that has no consistent group at it; what it ended with is the column `tolerance`.
+        angle_tolerance: the same for angles of the lattice, in degrees; None compares lengths alone.
+        ids: a name for each structure; by default files are named by their stem and other structures by their place.
+        failures: a list that takes what cannot be encoded, so that the rest goes on; None raises at the first one.
+        max_atoms: largest input cell.
+        max_gap: widest slab (Angstrom) without atoms; None for no limit.
 
-class _Found(NamedTuple):
-    """What the symmetry search says about one structure: its group, cell and one atom of each orbit."""
+    Returns:
+        a table with the column `tolerance` appended; what failed is not in it.
 
-    number: int
-    basis: list[list[float]]
-    points: list[list[float]]
-    letters: list[int]
-    elements: list[int]
-    tolerance: float
+    Raises:
+        StructureError: a structure cannot be encoded (partial occupancy, overlapping atoms, no volume, ...) and
+            `failures` is None.
+        InputError: a path does not exist, an input is of an unknown type, ids do not match, or the tolerance is not
+            positive.
+    """
+    limits = _make_limits(tolerance, max_atoms, max_gap)
+    named = _named(structures)
+    return encode_cells(named if ids is None else _renamed(named, ids), limits, angle_tolerance, failures)
 
 
 def encode_arrays(
@@ -83,11 +98,11 @@ def encode_arrays(
     """
     names = _check_lengths(lattices, numbers, coords, ids)
     cells = (_as_cell(*parts) for parts in zip(lattices, numbers, coords, strict=True))  # type: ignore[arg-type]
-    limits = make_limits(tolerance, max_atoms, max_gap)
+    limits = _make_limits(tolerance, max_atoms, max_gap)
     return encode_cells(zip(names, cells, strict=True), limits, angle_tolerance, failures)
 
 
-def make_limits(tolerance: float, max_atoms: int, max_gap: float | None) -> Limits:
+def _make_limits(tolerance: float, max_atoms: int, max_gap: float | None) -> Limits:
     """Checked limits.
 
     Raises:
@@ -100,48 +115,6 @@ def make_limits(tolerance: float, max_atoms: int, max_gap: float | None) -> Limi
     if max_atoms < 1:
         raise InputError(f"max_atoms {max_atoms} must be at least 1, for example {MAX_ATOMS}")
     return Limits(tolerance=float(tolerance), min_distance=MIN_DISTANCE, max_atoms=max_atoms, max_gap=max_gap)
-
-
-def encode_cells(
-    named: Iterable[tuple[str, Cell | str]],
-    limits: Limits,
-    angle_tolerance: float | None = None,
-    failures: list[Failure] | None = None,
-) -> CrystalTable:
-    """Encodes a stream of named cells; a string in place of a cell is the reason why there is none.
-
-    Raises:
-        StructureError: a structure cannot be encoded and `failures` is None.
-    """
-    search = _Search(limits.tolerance, angle_tolerance)
-    stream, start, parts = iter(named), 0, []
-    while chunk := list(islice(stream, _CHUNK)):
-        names = [name for name, _ in chunk]
-        reasons: list[str | None] = [cell if isinstance(cell, str) else None for _, cell in chunk]
-        present = [index for index, (_, cell) in enumerate(chunk) if not isinstance(cell, str)]
-        cells: list[Cell] = [chunk[index][1] for index in present]  # type: ignore[misc]
-        found: dict[int, _Found] = {}
-        for index, cell, reason in zip(present, cells, complaints(cells, limits), strict=True):
-            result = reason or search(cell)
-            if isinstance(result, str):
-                reasons[index] = result
-            else:
-                found[index] = result
-        table, unsound = _assemble(list(found.values()), [names[index] for index in found])
-        for index, place in enumerate(found):
-            reasons[place] = unsound.get(index)
-        _report(names, reasons, start, failures)
-        parts.append(table)
-        start += len(chunk)
-    return CrystalTable.concatenate(parts) if parts else _assemble([], [])[0]
-
-
-def _report(names: list[str], reasons: list[str | None], start: int, failures: list[Failure] | None) -> None:
-    for index, reason in enumerate(reasons):
-        if reason is not None:
-            if failures is None:
-                raise StructureError(f"structure {names[index]!r} cannot be encoded: {reason}")
-            failures.append(Failure(index=start + index, id=names[index], reason=reason))
 
 
 def _as_cell(lattice: ArrayLike, numbers: ArrayLike, coords: ArrayLike) -> Cell | str:
@@ -172,149 +145,53 @@ def _check_lengths(
     return [str(i) for i in range(len(numbers))] if ids is None else [str(name) for name in ids]
 
 
-@cache
-def _quiet_moyo() -> None:
-    # It warns on standard error about supercells, which are nothing unusual here.
-    logging.getLogger("moyo").setLevel(logging.ERROR)
+def _named(structures: Any) -> Iterator[Named]:
+    """Every structure of the input under its default name."""
+    if _is_one(structures):
+        structures = [structures]
+    elif not isinstance(structures, Iterable):
+        raise InputError(f"a {type(structures).__name__} is no structure; {_ACCEPTED}")
+    place = 0
+    for thing in structures:
+        if isinstance(thing, (str, os.PathLike)):
+            for row in read_path(thing):
+                place += 1
+                yield row
+        else:
+            yield str(place), _convert(thing)
+            place += 1
 
 
-class _Search:
-    """moyopy with our settings."""
-
-    def __init__(self, tolerance: float, angle_tolerance: float | None) -> None:
-        import moyopy
-
-        _quiet_moyo()
-        self._moyopy = moyopy
-        self._setting = moyopy.Setting.standard()
-        self._tolerance = tolerance
-        self._angle = None if angle_tolerance is None else float(np.radians(angle_tolerance))
-
-    def __call__(self, cell: Cell) -> _Found | str:
-        """The symmetry of a structure, or why it could not be found."""
-        try:
-            data = self._moyopy.MoyoDataset(
-                self._moyopy.Cell(cell.lattice.tolist(), cell.coords.tolist(), cell.numbers.tolist()),
-                symprec=self._tolerance,
-                angle_tolerance=self._angle,
-                setting=self._setting,
-            )
-        except (ValueError, RuntimeError, TypeError) as error:
-            return (
-                f"no space group was found at a tolerance of {self._tolerance:g} Angstrom ({error}); try a smaller one"
-            )
-        except BaseException as error:
-            # A panic in moyopy's Rust code is not an Exception; Ctrl-C must go on.
-            if type(error).__name__ != "PanicException":
-                raise
-            return f"the symmetry search broke down on it ({error}); try another tolerance or its primitive cell"
-        return self._read(data, cell)
-
-    def _read(self, data: Any, cell: Cell) -> _Found | str:
-        standard, orbits, mapping, letters = data.std_cell, data.orbits, data.mapping_std_prim, data.wyckoffs
-        positions, elements = standard.positions, standard.numbers
-        # The standardised cell lists each atom of the primitive one with its centring translations after it.
-        order = int(centring_orders()[data.number])
-        numbers = cell.numbers.tolist()
-        if any(elements[image * order] != number for image, number in zip(mapping, numbers, strict=True)):
-            return "the symmetry search exchanged elements; give a smaller tolerance"
-        first = [atom for atom, orbit in enumerate(orbits) if orbit == atom]
-        sites = _Found(
-            number=data.number,
-            basis=standard.basis,
-            points=[positions[mapping[atom] * order] for atom in first],
-            letters=[_LETTER_INDEX[letters[atom]] for atom in first],
-            elements=[numbers[atom] for atom in first],
-            tolerance=data.symprec,
-        )
-        total = multiplicities()[data.number, sites.letters].sum()
-        if total != len(elements):
-            return (
-                f"its positions hold {total} atoms and its standardised cell {len(elements)}; give a smaller tolerance"
-            )
-        return sites
+_ACCEPTED = "give pymatgen Structures, ASE Atoms, Cells or paths"
 
 
-def _assemble(found: list[_Found], names: list[str]) -> tuple[CrystalTable, dict[int, str]]:
-    """A table of the sound ones among found symmetries, and why others are not, by place."""
-    group = np.array([f.number for f in found], np.int64)
-    counts = np.array([len(f.letters) for f in found], np.int64)
-    owner = np.repeat(np.arange(len(found)), counts)
-    letters = np.array([letter for f in found for letter in f.letters], np.int64)
-    elements = np.array([element for f in found for element in f.elements], np.int64)
-    points = np.array([point for f in found for point in f.points], float).reshape(-1, 3)
-    free, off = _read_all(group[owner], letters, points)
-    lattice, breach = _read_lattices(group, np.array([f.basis for f in found], float).reshape(-1, 3, 3))
-    unsound = _unsound(owner, off, breach)
-    keep = np.array([place not in unsound for place in range(len(found))], bool)
-    table = sorted_table(
-        group=group[keep],
-        owner=(np.cumsum(keep) - 1)[owner][keep[owner]],
-        letters=letters[keep[owner]],
-        elements=elements[keep[owner]],
-        free=free[keep[owner]],
-        lattice=lattice[keep],
-        ids=[name for name, sound in zip(names, keep, strict=True) if sound],
-    )
-    return table.with_columns(tolerance=np.array([f.tolerance for f in found], float)[keep]), unsound
+def _is_one(thing: Any) -> bool:
+    return isinstance(thing, (str, os.PathLike, Cell)) or is_pymatgen(thing) or is_ase(thing)
 
 
-def _unsound(owner: NDArray[np.int64], off: Floats, breach: Floats) -> dict[int, str]:
-    out: dict[int, str] = {}
-    for site in np.flatnonzero(off > _ON_POSITION):
-        out[int(owner[site])] = (
-            f"an atom of its standardised cell is {off[site]:.2g} (fractional) off its position; try a smaller tolerance"
-        )
-    for place in np.flatnonzero(breach > _ON_POSITION):
-        out[int(place)] = (
-            f"its standardised cell breaks the lattice constraints of its group by {breach[place]:.2g}; try a smaller tolerance"
-        )
-    return out
+def _convert(thing: Any) -> Cell | str:
+    if isinstance(thing, Cell):
+        return _as_cell(*thing)
+    if is_pymatgen(thing):
+        return from_pymatgen(thing)
+    if is_ase(thing):
+        return from_ase(thing)
+    raise InputError(f"a {type(thing).__name__} is no structure; {_ACCEPTED}")
 
 
-def _read_all(group: NDArray[np.int64], letters: NDArray[np.int64], points: Floats) -> tuple[Floats, Floats]:
-    """Canonical free parameters (sites, 3), zero beyond the freedom, and distances (sites,), one call a position."""
-    free, off = np.zeros((len(points), 3)), np.zeros(len(points))
-    position = group * 32 + letters
-    order = np.argsort(position, kind="stable")
-    kinds, starts = np.unique(position[order], return_index=True)
-    for kind, sites in zip(kinds.tolist(), np.split(order, starts[1:]), strict=True):
-        number, index = divmod(kind, 32)
-        values, off[sites] = read_free(number, index, points[sites])
-        free[sites, : values.shape[1]] = values
-    return free, off
-
-
-def _read_lattices(group: NDArray[np.int64], basis: Floats) -> tuple[Floats, Floats]:
-    """Cells (n, 6) exactly within their constraints, and how far (n,) they were off."""
-    cells = cell_parameters(basis) if len(basis) else np.zeros((0, 6))
-    exact = cells.copy()
-    for number in np.unique(group).tolist():
-        rows, constraints = group == number, lattice_constraints(number)
-        exact[rows] = constraints.expand(constraints.reduce(cells[rows], tolerance=np.inf))
-    return exact, np.abs(exact - cells).max(axis=1, initial=0.0)
-
-
-def sorted_table(
-    *,
-    group: NDArray[np.int64],
-    owner: NDArray[np.int64],
-    letters: NDArray[np.int64],
-    elements: NDArray[np.int64],
-    free: Floats,
-    lattice: Floats,
-    ids: list[str],
-) -> CrystalTable:
-    """A table from sites in any order: `owner` (sites,) is each one's row, `free` (sites, 3) its parameters first."""
-    order = np.lexsort([order_key(free), elements, letters, owner])
-    owner, letters, free = owner[order], letters[order], free[order]
-    real = np.arange(3) < freedoms()[group[owner], letters][:, None]
-    return CrystalTable.from_arrays(
-        space_group=group,
-        num_sites=np.bincount(owner, minlength=len(group)),
-        elements=elements[order],
-        wyckoffs=letters,
-        free=free[real],
-        lattice=lattice,
-        ids=ids,
-    )
+def _renamed(named: Iterator[Named], ids: Sequence[str]) -> Iterator[Named]:
+    """The same structures under given names."""
+    names = [str(name) for name in ids]
+    if len(set(names)) != len(names):
+        repeated = next(name for name in names if names.count(name) > 1)
+        raise InputError(f"the id {repeated!r} is given more than once; ids must be unique")
+    rows = iter(names)
+    count = 0
+    for _, cell in named:
+        name = next(rows, None)
+        if name is None:
+            raise InputError(f"{len(names)} ids for more structures; give one for each")
+        count += 1
+        yield name, cell
+    if count < len(names):
+        raise InputError(f"{len(names)} ids for {count} structures; give one for each")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from aristotype.crystal._conditions import element_symbol
 from aristotype.crystal._schema import centring_orders, freedoms, multiplicities
 from aristotype.errors import SymmetryError
 from aristotype.symmetry import LETTERS, check_group, tables
@@ -92,10 +93,8 @@ class Gene:
         return protostructure_label(self)
 
     def __str__(self) -> str:
-        from aristotype.crystal._labels import SYMBOLS
-
         sites = " ".join(
-            f"{SYMBOLS[element]}:{multiplicity}{letter}"
+            f"{element_symbol(element)}:{multiplicity}{letter}"
             for element, multiplicity, letter in zip(self.elements, self.multiplicities, self.letters, strict=True)
         )
         return f"{self.formula} {tables().symbols[self.space_group - 1]} ({self.space_group}) {sites}"
@@ -106,7 +105,7 @@ class Crystal(Gene):
     """A gene with its geometry.
 
     Raises:
-        SymmetryError: as for `Gene`, or there are not as many free parameters as the positions have, or not six of a cell.
+        SymmetryError: as for `Gene`, or the free parameters are not as many as the positions have.
     """
 
     free: tuple[float, ...]  # in [0, 1), in site order, parameters of the shipped representative maps

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from functools import cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from numpy.typing import NDArray
 
 from aristotype.crystal._genes import CANONICAL_VERSION
 from aristotype.errors import TableError
 from aristotype.symmetry import CENTRINGS, NUM_GROUPS, tables
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 SCHEMA_VERSION = "1"
 """Changes when a column of the format changes its name, type or meaning."""
@@ -172,7 +174,7 @@ def freedoms() -> NDArray[np.int64]:
 
 
 def multiplicities() -> NDArray[np.int64]:
-    """(231, 27) multiplicity in the conventional cell by group number and letter index, 0 where there is no position."""
+    """(231, 27) atoms in the conventional cell by group number and letter index, 0 where there is no position."""
     return _padded("multiplicity")
 
 

@@ -27,8 +27,8 @@ def readers(number: int, index: int) -> tuple[Floats, Floats]:
         index: position, 0 for letter a.
 
     Returns:
-        rotations (m, 3, 3) and translations (m, 3): of `rotation @ point + translation` the first `freedom` numbers are free
-        parameters, and the others are integers exactly if the point was carried to the subspace.
+        rotations (m, 3, 3) and translations (m, 3): of `rotation @ point + translation` the first `freedom` numbers are
+        free parameters, and the others are integers exactly if the point was carried to the subspace.
     """
     group = space_group(number)
     position = group.positions[index]

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, overload
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
-from numpy.typing import ArrayLike, NDArray
 
 from aristotype._files import atomic_path, printable
 from aristotype.crystal._genes import GeneBatch
 from aristotype.crystal._rows import Crystal, Gene
 from aristotype.crystal._schema import COLUMNS, check_versions, conform, ragged, version_metadata
 from aristotype.errors import InputError, TableError, UnknownNameError
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+    from numpy.typing import ArrayLike, NDArray
 
 
 class CrystalTable:
