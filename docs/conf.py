@@ -53,7 +53,8 @@ def write_api_pages(_app: object) -> None:
         if not (ROOT / "src" / "aristotype" / name / "__init__.py").exists():
             page.unlink(missing_ok=True)
             continue
-        text = f"# {name}: {subject}\n\n```{{eval-rst}}\n.. automodule:: aristotype.{name}\n   :imported-members:\n```\n"
+        directive = f".. automodule:: aristotype.{name}\n   :imported-members:\n"
+        text = f"# {name}: {subject}\n\n```{{eval-rst}}\n{directive}```\n"
         if not page.exists() or page.read_text(encoding="utf-8") != text:
             page.write_text(text, encoding="utf-8")
 
