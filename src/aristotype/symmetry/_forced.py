@@ -94,6 +94,29 @@ def forced_supergroup(number: int, elements: ArrayLike, wyckoffs: ArrayLike) -> 
         SymmetryError: the group or a position does not exist, a position without freedom is occupied twice, or there is
             no site.
     """
+    atoms, letters = np.asarray(elements).ravel(), np.asarray(wyckoffs).ravel()
+    _check_shapes(atoms, letters, atoms.shape)
+    index = _gene_index(number, _pattern(atoms.tolist(), letters.tolist()))
+    return ForcedSupergroup(index=index, operations=index * len(space_group(number).rotations))
+
+
+def forced(self) -> bool:
+    """Whether the crystals of the gene belong to a supergroup at every geometry."""
+    return self.index > 1
+
+
+def forced_supergroup(number: int, elements: ArrayLike, wyckoffs: ArrayLike) -> ForcedSupergroup:
+    """The symmetry that the letters of a gene force on every crystal of it.
+
+    Args:
+        number: space group.
+        elements: atomic numbers (S,) of the sites, 0 for no site. Only which of them are equal counts.
+        wyckoffs: letter indices (S,), 0 for a.
+
+    Raises:
+        SymmetryError: the group or a position does not exist, a position without freedom is occupied twice, or there is
+            no site.
+    """
     index = int(_indices([number], np.asarray(elements)[None], np.asarray(wyckoffs)[None])[0])
     return ForcedSupergroup(index=index, operations=index * len(space_group(number).rotations))
 
@@ -112,24 +135,22 @@ def forced(numbers: ArrayLike, elements: ArrayLike, wyckoffs: ArrayLike) -> NDAr
     Raises:
         SymmetryError: as in `forced_supergroup`, with the row named.
     """
-    return _indices(numbers, elements, wyckoffs) > 1
-
-
-def _indices(numbers: ArrayLike, elements: ArrayLike, wyckoffs: ArrayLike) -> Ints:
-    """Index of each gene's group in its forced supergroup, (n,)."""
-    groups = np.asarray(numbers).reshape(-1)
-    atoms = np.asarray(elements).reshape(len(groups), -1)
-    letters = np.asarray(wyckoffs).reshape(len(groups), -1)
-    if atoms.shape != letters.shape:
-        raise SymmetryError(f"elements have the shape {atoms.shape}, wyckoffs {letters.shape}; give both alike")
+    groups, atoms, letters = np.asarray(numbers), np.asarray(elements), np.asarray(wyckoffs)
+    _check_shapes(atoms, letters, (*groups.shape, atoms.shape[-1]))
+    found = np.empty(len(groups), dtype=np.bool_)
     rows = zip(groups.tolist(), atoms.tolist(), letters.tolist(), strict=True)
-    found = np.empty(len(groups), dtype=np.int64)
     for row, (group, row_atoms, row_letters) in enumerate(rows):
         try:
-            found[row] = _gene_index(group, _pattern(row_atoms, row_letters))
+            found[row] = _gene_index(group, _pattern(row_atoms, row_letters)) > 1
         except SymmetryError as error:
             raise SymmetryError(f"gene {row}: {error}") from None
     return found
+
+
+def _check_shapes(atoms: NDArray[np.generic], letters: NDArray[np.generic], shape: tuple[int, ...]) -> None:
+    """Refuses arrays that do not belong together."""
+    if atoms.shape != shape or letters.shape != shape:
+        raise SymmetryError(f"elements have the shape {atoms.shape}, wyckoffs {letters.shape}; both must have {shape}")
 
 
 def _pattern(atoms: Sequence[int], letters: Sequence[int]) -> tuple[Letters, ...]:
