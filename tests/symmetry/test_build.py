@@ -1,7 +1,8 @@
 """The tools that build the table reproduce the shipped one.
 
 cctbx is a build-time tool and is not installed for development; where it is, a few groups are rebuilt here, in a
-process of their own because cctbx and spglib do not share one. All groups take three minutes: set ARISTOTYPE_REBUILD_TABLES=1.
+process of their own because cctbx and spglib do not share one. All groups take three minutes: set
+ARISTOTYPE_REBUILD_TABLES=1.
 """
 
 from __future__ import annotations

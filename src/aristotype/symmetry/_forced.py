@@ -100,27 +100,6 @@ def forced_supergroup(number: int, elements: ArrayLike, wyckoffs: ArrayLike) -> 
     return ForcedSupergroup(index=index, operations=index * len(space_group(number).rotations))
 
 
-def forced(self) -> bool:
-    """Whether the crystals of the gene belong to a supergroup at every geometry."""
-    return self.index > 1
-
-
-def forced_supergroup(number: int, elements: ArrayLike, wyckoffs: ArrayLike) -> ForcedSupergroup:
-    """The symmetry that the letters of a gene force on every crystal of it.
-
-    Args:
-        number: space group.
-        elements: atomic numbers (S,) of the sites, 0 for no site. Only which of them are equal counts.
-        wyckoffs: letter indices (S,), 0 for a.
-
-    Raises:
-        SymmetryError: the group or a position does not exist, a position without freedom is occupied twice, or there is
-            no site.
-    """
-    index = int(_indices([number], np.asarray(elements)[None], np.asarray(wyckoffs)[None])[0])
-    return ForcedSupergroup(index=index, operations=index * len(space_group(number).rotations))
-
-
 def forced(numbers: ArrayLike, elements: ArrayLike, wyckoffs: ArrayLike) -> NDArray[np.bool_]:
     """Which genes have a higher symmetry than their space group at every geometry.
 
@@ -136,7 +115,7 @@ def forced(numbers: ArrayLike, elements: ArrayLike, wyckoffs: ArrayLike) -> NDAr
         SymmetryError: as in `forced_supergroup`, with the row named.
     """
     groups, atoms, letters = np.asarray(numbers), np.asarray(elements), np.asarray(wyckoffs)
-    _check_shapes(atoms, letters, (*groups.shape, atoms.shape[-1]))
+    _check_shapes(atoms, letters, (*groups.shape, *atoms.shape[-1:]))
     found = np.empty(len(groups), dtype=np.bool_)
     rows = zip(groups.tolist(), atoms.tolist(), letters.tolist(), strict=True)
     for row, (group, row_atoms, row_letters) in enumerate(rows):
