@@ -13,6 +13,7 @@ from ._ema import EMA
 from ._log import read_log
 from ._loop import OnSave, TrainingResult, Validate, train
 from ._optim import decayed_parameters, learning_rate
+from ._toml import build_config, load_config, read_toml, to_dict, to_toml
 from ._weights import fit_to_template, load_weights, save_weights
 
 __all__ = [
@@ -22,16 +23,21 @@ __all__ = [
     "TrainingConfig",
     "TrainingResult",
     "Validate",
+    "build_config",
     "decayed_parameters",
     "fit_to_template",
     "learning_rate",
     "load_checkpoint",
+    "load_config",
     "load_weights",
     "rank_and_world",
     "read_log",
+    "read_toml",
     "resolve_device",
     "save_checkpoint",
     "save_weights",
     "to_device",
+    "to_dict",
+    "to_toml",
     "train",
 ]

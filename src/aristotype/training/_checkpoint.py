@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from aristotype._files import printable
 from aristotype.errors import CheckpointError, OutputError
 
 from ._weights import Tensors, from_bytes, read_bytes, to_bytes, verify_hash
@@ -61,8 +62,8 @@ def save_checkpoint(
         raise
     except OSError as error:
         raise OutputError(
-            f"cannot save the checkpoint {directory} ({error}); an earlier one is unchanged: free space or choose "
-            "another folder"
+            f"cannot save the checkpoint {printable(directory)} ({error}); an earlier one is unchanged: free space or "
+            "choose another folder"
         ) from error
 
 
@@ -78,7 +79,7 @@ def load_checkpoint(directory: str | Path) -> tuple[dict[str, Any], dict[str, to
     directory = Path(directory)
     _restore_previous(directory)
     if not directory.is_dir():
-        raise CheckpointError(f"there is no checkpoint folder {directory}: give the folder that holds config.json")
+        raise CheckpointError(f"there is no folder {printable(directory)}: give the one that holds config.json")
     record = _read_record(directory / "config.json")
     path = directory / "model.safetensors"
     content = read_bytes(path)
@@ -94,12 +95,14 @@ def _read_record(path: Path) -> dict[str, Any]:
     try:
         record = json.loads(read_bytes(path).decode("utf-8"))
     except ValueError as error:
-        raise CheckpointError(f"{path} is truncated or not JSON ({error}): copy the checkpoint again") from error
+        raise CheckpointError(
+            f"{printable(path)} is truncated or not JSON ({error}): copy the checkpoint again"
+        ) from error
     if not isinstance(record, dict) or "format_version" not in record:
-        raise CheckpointError(f"{path} has no format_version: it is not an aristotype checkpoint")
+        raise CheckpointError(f"{printable(path)} has no format_version: it is not an aristotype checkpoint")
     if record["format_version"] != FORMAT_VERSION:
         raise CheckpointError(
-            f"{path} has format version {record['format_version']!r}, this release reads {FORMAT_VERSION}: "
+            f"{printable(path)} has format version {record['format_version']!r}, this release reads {FORMAT_VERSION}: "
             "use the release that wrote it, or train again"
         )
     _require_keys(record, _KEYS, path)
@@ -111,9 +114,13 @@ def _require_keys(record: Any, keys: set[str], path: Path) -> None:
     found = set(record) if isinstance(record, dict) else set()
     if found != keys:
         raise CheckpointError(
-            f"{path}: missing keys {sorted(keys - found)}, unknown keys {sorted(found - keys)}; "
+            f"{printable(path)}: missing keys {sorted(keys - found)}, unknown keys {sorted(found - keys)}; "
             f"a checkpoint of format {FORMAT_VERSION} has exactly {sorted(keys)}"
         )
+
+
+def _partial_prefix(directory: Path) -> str:
+    return f".{directory.name}.partial-"
 
 
 def _previous(directory: Path) -> Path:
@@ -130,11 +137,16 @@ def _replace_folder(directory: Path, files: Mapping[str, bytes]) -> None:
     """Write `files` into a new folder beside `directory`, then put it in place by rename.
 
     A folder that is not empty cannot be replaced in one rename, so the old one is first moved aside; whoever finds only
-    that one (`_restore_previous`) moves it back.
+    that one (`_restore_previous`) moves it back. A run replaces its best checkpoint dozens of times and may be killed
+    between the two renames; `_files.atomic_directory` has no such way back, and does not flush its files.
     """
     directory.parent.mkdir(parents=True, exist_ok=True)
     _restore_previous(directory)
-    fresh = Path(tempfile.mkdtemp(prefix=f".{directory.name}.", suffix=".partial", dir=directory.parent))
+    if directory.exists() and not (directory / "config.json").is_file() and any(directory.iterdir()):
+        raise OutputError(f"{printable(directory)} holds something that is not a checkpoint: choose another folder")
+    for left in directory.parent.glob(f"{_partial_prefix(directory)}*"):
+        shutil.rmtree(left, ignore_errors=True)  # of a process that was killed while it saved
+    fresh = Path(tempfile.mkdtemp(prefix=_partial_prefix(directory), dir=directory.parent))
     try:
         fresh.chmod(0o755)  # mkdtemp gives 0700, which would hide a shared checkpoint from colleagues
         for name, content in files.items():

@@ -92,8 +92,6 @@ class TrainingConfig:
         self._check("betas", lambda v: len(v) == 2 and all(0 <= b < 1 for b in v), "two numbers in [0, 1)")
         self._check("schedule", lambda v: v in ("cosine", "constant", "linear"), "cosine, constant or linear")
         self._check("device", lambda v: v in ("auto", "cpu", "cuda"), "auto, cpu or cuda")
-        if self.max_steps is not None:
-            self._check("warmup_steps", lambda v: v <= self.max_steps, f"at most max_steps ({self.max_steps})")
 
     def _check(self, name: str, accept: Callable[[Any], bool], rule: str) -> None:
         value = getattr(self, name)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import atexit
 import os
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +14,7 @@ from torch import nn
 from aristotype.errors import ConfigError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
 
     from ._config import DeviceChoice
 
@@ -80,7 +80,7 @@ class World:
         pieces = flat.split([p.numel() for p in parameters])
         for parameter, piece, users in zip(parameters, pieces, used.tolist(), strict=True):
             if users > 0:
-                parameter.grad = piece.view_as(parameter)
+                parameter.grad = piece.view_as(parameter).to(parameter.dtype)
 
     @torch.no_grad()
     def share_weights(self, model: nn.Module) -> None:
@@ -92,7 +92,7 @@ class World:
     def barrier(self) -> None:
         """Wait until every process is here."""
         if self.size > 1:
-            dist.barrier()
+            dist.barrier(device_ids=[self.device.index] if self.device.type == "cuda" else None)
 
 
 def rank_and_world() -> tuple[int, int]:
@@ -115,18 +115,23 @@ def resolve_device(choice: DeviceChoice) -> torch.device:
     return torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")) % torch.cuda.device_count())
 
 
-@contextmanager
-def joined_world(choice: DeviceChoice) -> Iterator[World]:
-    """Join the processes of the run (gloo on a CPU, nccl on GPUs) for the length of the context."""
+def join_world(choice: DeviceChoice) -> World:
+    """Join the processes of the run: gloo on a CPU, nccl on GPUs.
+
+    The group lasts until the process ends: a launcher's rendezvous serves once, and a second run in the same process
+    would wait for it for ever.
+    """
     device = resolve_device(choice)
-    if device.type == "cuda":
+    on_gpu = device.type == "cuda"
+    if on_gpu:
         torch.cuda.set_device(device)
     rank, size = rank_and_world()
-    owns_group = size > 1 and not dist.is_initialized()
-    if owns_group:
-        dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
-    try:
-        yield World(rank=rank, size=size, device=device)
-    finally:
-        if owns_group:
-            dist.destroy_process_group()
+    if size > 1 and not dist.is_initialized():
+        dist.init_process_group("nccl" if on_gpu else "gloo", device_id=device if on_gpu else None)
+        atexit.register(_leave_world)
+    return World(rank=rank, size=size, device=device)
+
+
+def _leave_world() -> None:
+    if dist.is_initialized():
+        dist.destroy_process_group()

@@ -12,7 +12,7 @@ import json
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -20,10 +20,11 @@ from typing import TYPE_CHECKING, Any, cast
 import torch
 from torch import nn
 
+from aristotype._files import output_lock, printable
 from aristotype.errors import ConfigError, OutputError, TrainingError
 
 from ._batch import BatchSource, describe, endless_batches, to_device
-from ._distributed import World, joined_world
+from ._distributed import World, join_world
 from ._ema import EMA
 from ._log import RunLog
 from ._optim import gradient_norm, learning_rate, make_optimizer
@@ -101,7 +102,8 @@ def train(
 
     Raises:
         ConfigError: A resumed run with other settings (they are named); a GPU asked for where there is none.
-        OutputError: A run is in `out_dir` and `resume` is false; or a file cannot be written.
+        OutputError: A run is in `out_dir` and `resume` is false; another process trains there; or a file cannot be
+            written.
         CheckpointError: The saved state is damaged.
         TrainingError: A loss, gradient norm or validation that is not finite; a source that ends early.
     """
@@ -109,10 +111,15 @@ def train(
     if not callable(getattr(model, "loss", None)):
         raise ConfigError(f"{type(model).__name__} has no method loss(batch): the loop cannot train it")
     if (out_dir / STATE_NAME).exists() and not resume:
-        raise OutputError(f"there is a run in {out_dir}: resume it, or choose another folder")
+        raise OutputError(f"there is a run in {printable(out_dir)}: resume it, or choose another folder")
     if config.threads:
         torch.set_num_threads(config.threads)
-    with joined_world(config.device) as world, isolated_randomness(world.device), stop_on_signals() as stop:
+    world = join_world(config.device)
+    with (
+        output_lock(out_dir) if world.writes else nullcontext(),
+        isolated_randomness(world.device),
+        stop_on_signals() as stop,
+    ):
         trainer = _Trainer(model.to(world.device), source, validate, config, out_dir, on_save, world, stop)
         return trainer.run({"training": asdict(config), "processes": world.size, **(settings or {})})
 
@@ -212,15 +219,16 @@ class _Trainer:
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         self.model.train()
-        with torch.autocast("cuda", dtype=torch.bfloat16, enabled=config.bf16 and self.world.device.type == "cuda"):
-            loss, parts = self.loss(to_device(batch, self.world.device))
+        device = self.world.device
+        with torch.autocast(device.type, dtype=torch.bfloat16, enabled=config.bf16 and device.type == "cuda"):
+            loss, parts = self.loss(to_device(batch, device))
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
         self.world.average_gradients(self.model)
         norm = gradient_norm(self.model, config.clip_norm)
         self.optimizer.step()
         self.ema.update()
-        scalars = torch.stack([t.detach().float().reshape(()) for t in (loss, norm, *parts.values())])
+        scalars = torch.stack([t.detach().double().reshape(()) for t in (loss, norm, *parts.values())])
         self.pending.append(_Pending(c.step, c.epoch, c.position, batch, tuple(parts), scalars))
         c.step += 1
         c.position += 1
@@ -249,7 +257,7 @@ class _Trainer:
         rank, (_, text) = next(((r, e) for r, e in enumerate(everyone) if not e[0]), (0, everyone[0]))
         process = f" of process {rank}" if self.world.size > 1 else ""
         state = self.out_dir / STATE_NAME
-        kept = f"the last good state is in {state}" if state.exists() else "no state had been saved yet"
+        kept = f"the last good state is in {printable(state)}" if state.exists() else "no state had been saved yet"
         raise TrainingError(
             f"loss {loss:g}, gradient norm {norm:g} at epoch {update.epoch}, step {update.step}, "
             f"batch {update.position}{process}{f' ({text})' if text else ''}: neither may be infinite or NaN; {kept}. "
@@ -344,7 +352,7 @@ class _Trainer:
             return f"stopped after {c.step} steps: {c.stale} validations without a better nll{best}"
         return (
             f"{self.stop.signal_name or 'another process'} stopped the run after {c.step} of {self.total_steps} steps; "
-            f"its state is in {self.out_dir}: give the same command with resume to go on"
+            f"its state is in {printable(self.out_dir)}: give the same command with resume to go on"
         )
 
     def _result(self) -> TrainingResult:

@@ -70,7 +70,7 @@ def load_optimizer_tensors(
     by_name: dict[str, dict[str, torch.Tensor]] = {}
     for key, tensor in tensors.items():
         name, slot = key.rsplit("/", 1)
-        by_name.setdefault(name, {})[slot] = tensor
+        by_name.setdefault(name, {})[slot] = tensor.clone()  # the optimiser updates in place
     parameters = [p for group in optimizer.param_groups for p in group["params"]]
     state = {i: by_name[names[id(p)]] for i, p in enumerate(parameters) if names[id(p)] in by_name}
     optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from aristotype._files import printable
 from aristotype.errors import CheckpointError, ConfigError
 
 from ._config import FREE_ON_RESUME
@@ -122,8 +123,8 @@ def _read_record(content: bytes, path: Path) -> dict[str, Any]:
     record = json.loads(header.get("__metadata__", {}).get("state", "{}"))
     if record.get("format_version") != FORMAT_VERSION:
         raise CheckpointError(
-            f"{path} has state version {record.get('format_version')!r}, this release reads {FORMAT_VERSION}: "
-            "resume with the release that wrote it, or start again in another folder"
+            f"{printable(path)} has state version {record.get('format_version')!r}, this release reads "
+            f"{FORMAT_VERSION}: resume with the release that wrote it, or start again in another folder"
         )
     return dict(record)
 
@@ -135,7 +136,7 @@ def _require_same_identity(saved: Mapping[str, Any], now: Mapping[str, Any], pat
     if differing:
         shown = "; ".join(f"{key} was {before.get(key)!r}, is {after.get(key)!r}" for key in differing)
         raise ConfigError(
-            f"the run in {path.parent} had other settings: {shown}. Resume with the saved ones, or start in "
+            f"the run in {printable(path.parent)} had other settings: {shown}. Resume with the saved ones, or start in "
             "another folder"
         )
 

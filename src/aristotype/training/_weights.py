@@ -10,7 +10,7 @@ import safetensors.torch
 import torch
 from safetensors import SafetensorError
 
-from aristotype._files import atomic_path
+from aristotype._files import atomic_path, printable
 from aristotype.errors import CheckpointError, OutputError
 
 Tensors = Mapping[str, torch.Tensor]
@@ -52,7 +52,7 @@ def write_bytes(path: Path, content: bytes) -> None:
         raise
     except OSError as error:
         raise OutputError(
-            f"cannot write {len(content)} bytes to {path} ({error}); what was there before is unchanged: "
+            f"cannot write {len(content)} bytes to {printable(path)} ({error}); what was there before is unchanged: "
             "free space or choose another folder"
         ) from error
 
@@ -66,7 +66,7 @@ def read_bytes(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except OSError as error:
-        raise CheckpointError(f"cannot read {path} ({error}): give a complete checkpoint") from error
+        raise CheckpointError(f"cannot read {printable(path)} ({error}): give a complete checkpoint") from error
 
 
 def from_bytes(content: bytes, origin: Path) -> dict[str, torch.Tensor]:
@@ -78,7 +78,9 @@ def from_bytes(content: bytes, origin: Path) -> dict[str, torch.Tensor]:
     try:
         return safetensors.torch.load(content)
     except (SafetensorError, ValueError, KeyError) as error:
-        raise CheckpointError(f"{origin} is truncated or not a safetensors file ({error}): copy it again") from error
+        raise CheckpointError(
+            f"{printable(origin)} is truncated or not safetensors ({error}): copy it again"
+        ) from error
 
 
 def save_weights(path: str | Path, tensors: Tensors, *, half: bool) -> str:
@@ -124,7 +126,7 @@ def verify_hash(content: bytes, sha256: str, origin: Path) -> None:
     found = hashlib.sha256(content).hexdigest()
     if found != sha256:
         raise CheckpointError(
-            f"{origin} was changed or truncated after it was saved: its sha256 is {found[:16]}..., "
+            f"{printable(origin)} was changed or truncated after it was saved: its sha256 is {found[:16]}..., "
             f"not {sha256[:16]}... as recorded; copy the checkpoint again"
         )
 
@@ -142,5 +144,7 @@ def fit_to_template(tensors: Tensors, template: Tensors, *, origin: str = "the c
             faults.append(f"{name} has shape {tuple(tensors[name].shape)}, the model has {tuple(wanted.shape)}")
     if faults:
         shown = "; ".join(faults[:8]) + (f"; and {len(faults) - 8} more" if len(faults) > 8 else "")
-        raise CheckpointError(f"{origin} does not fit the model: {shown}. Build the model with the saved configuration")
+        raise CheckpointError(
+            f"{printable(origin)} does not fit the model: {shown}. Build the model with the saved configuration"
+        )
     return {name: tensors[name].to(wanted.dtype) for name, wanted in template.items()}
