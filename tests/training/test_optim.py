@@ -6,7 +6,7 @@ import itertools
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
@@ -14,6 +14,7 @@ from aristotype.training import TrainingConfig, decayed_parameters, learning_rat
 from aristotype.training._optim import gradient_norm, load_optimizer_tensors, make_optimizer, optimizer_tensors
 
 
+@settings(deadline=None)
 @given(
     schedule=st.sampled_from(["cosine", "linear", "constant"]),
     warmup=st.integers(0, 50),
@@ -26,7 +27,7 @@ def test_warm_up_rises_to_the_peak_then_never_rises(schedule, warmup, total, flo
     )
     rates = [learning_rate(step, config, total) for step in range(max(total, warmup + 1))]
     assert all(0 <= rate <= 1e-3 * (1 + 1e-12) for rate in rates)
-    assert all(a < b for a, b in itertools.pairwise(rates))
+    assert all(a < b for a, b in itertools.pairwise(rates[:warmup]))
     assert max(rates) == pytest.approx(1e-3)
     after = rates[warmup:]
     assert all(a >= b for a, b in itertools.pairwise(after))

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aristotype.errors import ConfigError
@@ -51,12 +51,14 @@ models = st.builds(
 wholes = st.builds(Whole, data=st.text(st.characters(codec="utf-8")), model=models, spare=st.none() | models)
 
 
+@settings(deadline=None)
 @given(wholes)
 def test_toml_and_dict_round_trip(config):
     assert build_config(Whole, to_dict(config)) == config
     assert build_config(Whole, tomllib.loads(to_toml(config))) == config
 
 
+@settings(deadline=None)
 @given(wholes)
 def test_no_override_and_no_value_give_the_base(config):
     assert build_config(Whole, base=config) == config
