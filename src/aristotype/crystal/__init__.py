@@ -1,8 +1,11 @@
 """Floor 2: genes, crystals, tables of them, and what is the same crystal."""
 
 from aristotype.crystal._checks import Cell
+from aristotype.crystal._cif import cif_text, hermann_mauguin
+from aristotype.crystal._conditions import Conditions, atomic_number, element_symbol, parse_formula
 from aristotype.crystal._decode import AtomBatch, decode, decode_table
 from aristotype.crystal._encode import DEFAULT_TOLERANCE, encode, encode_arrays
+from aristotype.crystal._export import MANIFEST, export, file_names, to_atoms, to_structures, write_files
 from aristotype.crystal._genes import (
     CANONICAL_VERSION,
     GeneBatch,
@@ -10,7 +13,9 @@ from aristotype.crystal._genes import (
     equivalents,
     gene_keys,
     sorted_genes,
+    template_descriptions,
     template_keys,
+    templates_of,
 )
 from aristotype.crystal._labels import (
     compositions,
@@ -20,6 +25,7 @@ from aristotype.crystal._labels import (
     prototype_labels,
     reduced_formula,
 )
+from aristotype.crystal._protocols import Energy, Proposal, Score
 from aristotype.crystal._rows import Crystal, Gene
 from aristotype.crystal._schema import SCHEMA_VERSION
 from aristotype.crystal._standardise import Failure
@@ -28,27 +34,44 @@ from aristotype.crystal._table import CrystalTable
 __all__ = [
     "CANONICAL_VERSION",
     "DEFAULT_TOLERANCE",
+    "MANIFEST",
     "SCHEMA_VERSION",
     "AtomBatch",
     "Cell",
+    "Conditions",
     "Crystal",
     "CrystalTable",
+    "Energy",
     "Failure",
     "Gene",
     "GeneBatch",
+    "Proposal",
+    "Score",
+    "atomic_number",
     "canonical_genes",
+    "cif_text",
     "compositions",
     "decode",
     "decode_table",
+    "element_symbol",
     "encode",
     "encode_arrays",
     "equivalents",
+    "export",
+    "file_names",
     "formulas",
     "gene_keys",
+    "hermann_mauguin",
+    "parse_formula",
     "pearson_symbols",
     "protostructure_labels",
     "prototype_labels",
     "reduced_formula",
     "sorted_genes",
+    "template_descriptions",
     "template_keys",
+    "templates_of",
+    "to_atoms",
+    "to_structures",
+    "write_files",
 ]

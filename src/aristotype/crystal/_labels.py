@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from aristotype.crystal._rows import Gene
 
-# Pauling electronegativities of elements 1 to 118 (CRC Handbook), infinite where there is none, so that those come last.
+# Pauling electronegativities of elements 1 to 118 (CRC Handbook), infinite where there is none: those come last.
 _PAULING = (
     "2.2 inf 0.98 1.57 2.04 2.55 3.04 3.44 3.98 inf 0.93 1.31 1.61 1.9 2.19 2.58 3.16 inf 0.82 1 1.36 1.54 1.63 "
     "1.66 1.55 1.83 1.88 1.91 1.9 1.65 1.81 2.01 2.18 2.55 2.96 3 0.82 0.95 1.22 1.33 1.6 2.16 1.9 2.2 2.28 2.2 "
@@ -40,8 +40,8 @@ _FAMILY = dict(zip(CRYSTAL_SYSTEMS, "amothhc", strict=True))
 def reduced_formula(composition: Mapping[int, int]) -> str:
     """Reduced formula of {atomic number: count}, as pymatgen writes it.
 
-    Elements stand by electronegativity, then alphabetically; the last two of three or more are put in brackets where they
-    occur together several times: LiFePO4, Ca3(PO4)2.
+    Elements stand by electronegativity, then alphabetically; the last two of three or more are put in brackets where
+    they occur together several times: LiFePO4, Ca3(PO4)2.
     """
     if not composition:
         return ""
@@ -90,8 +90,8 @@ def _element_counts(genes: GeneBatch) -> NDArray[np.int64]:
 def pearson_symbols(genes: GeneBatch) -> list[str]:
     """Pearson symbol of each gene, in the convention of AFLOW: crystal family, centring, number of atoms.
 
-    All base-centred cells are C (IUPAC: S), and rhombohedral crystals count the atoms of the primitive cell (corundum is
-    hR10, where IUPAC counts the hexagonal cell); all others count the conventional cell.
+    All base-centred cells are C (IUPAC: S), and rhombohedral crystals count the atoms of the primitive cell (corundum
+    is hR10, where IUPAC counts the hexagonal cell); all others count the conventional cell.
     """
     atoms = _element_counts(genes).sum(axis=1)
     out = []
@@ -106,9 +106,9 @@ def pearson_symbols(genes: GeneBatch) -> list[str]:
 def protostructure_labels(genes: GeneBatch) -> list[str]:
     """AFLOW protostructure label of each gene, the same for all its equivalent descriptions: `A2B_tP6_136_f_a:O-Ti`.
 
-    Anonymous formula, Pearson symbol, group number and the letters of each element, elements in alphabetical order, then
-    the elements (Mehl et al., Comput. Mater. Sci. 136, S1, 2017). Of the equivalent descriptions the one counts whose sorted
-    (letter, rank of the element in alphabetical order) pairs are smallest.
+    Anonymous formula, Pearson symbol, group number and the letters of each element, elements in alphabetical order,
+    then the elements (Mehl et al., Comput. Mater. Sci. 136, S1, 2017). Of the equivalent descriptions the one counts
+    whose sorted (letter, rank of the element in alphabetical order) pairs are smallest.
     """
     labels = []
     for label, (order, _) in zip(prototype_labels(genes), _alphabetical(genes), strict=True):

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, overload
+from typing import TYPE_CHECKING, Any, Literal, overload
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from aristotype._files import atomic_path, printable
+from aristotype._files import atomic_path, printable, refuse_overwrite
+from aristotype.crystal._export import Format, export, to_atoms, to_structures
 from aristotype.crystal._genes import GeneBatch
 from aristotype.crystal._rows import Crystal, Gene
 from aristotype.crystal._schema import COLUMNS, check_versions, conform, ragged, version_metadata
@@ -19,7 +20,9 @@ if TYPE_CHECKING:
     import os
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
+    from ase import Atoms
     from numpy.typing import ArrayLike, NDArray
+    from pymatgen.core import Structure
 
 
 class CrystalTable:
@@ -356,14 +359,41 @@ class CrystalTable:
 
     # Out of the house -------------------------------------------------------------------------------------------------
 
-    def to_parquet(self, path: str | os.PathLike[str]) -> None:
-        """Writes a Parquet file, whole or not at all.
+    def write(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        format: Format | Literal[parquet] = "parquet",
+        primitive: bool = False,
+        force: bool = False,
+    ) -> None:
+        """Writes a Parquet file, or a folder of structure files, whole or not at all.
+
+        Args:
+            path: The file, or the folder for the formats of `export`.
+            format: `parquet`, or one of the formats of `export` (`cif`, `extxyz`, `poscar`, `asedb`).
+            primitive: Primitive instead of conventional cells, where the format has atoms.
+            force: Whether what is there may be replaced.
 
         Raises:
-            OutputError: the disk is full or the folder cannot be written.
+            UnknownNameError: There is no such format.
+            TableError: A row is a gene, which has no atoms to write.
+            OutputError: The path exists, the disk is full or the folder cannot be written.
         """
+        if format != "parquet":
+            export(self, path, format, primitive=primitive, force=force)
+            return
+        refuse_overwrite(path, force)
         with atomic_path(path) as temporary, open(temporary, "wb") as file:  # noqa: PTH123 (see `read`)
             pq.write_table(self._table, file, compression="zstd")
+
+    def to_structures(self, *, primitive: bool = False) -> list[Structure]:
+        """Pymatgen structures of all rows (see `aristotype.crystal.to_structures`)."""
+        return to_structures(self, primitive=primitive)
+
+    def to_atoms(self, *, primitive: bool = False) -> list[Atoms]:
+        """ASE atoms of all rows (see `aristotype.crystal.to_atoms`)."""
+        return to_atoms(self, primitive=primitive)
 
 
 def _row(row: dict[str, Any]) -> Gene:
