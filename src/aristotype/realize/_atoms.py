@@ -1,0 +1,137 @@
+"""Genes as flat arrays: sites and the atoms of the primitive cell as affine functions of the free parameters."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from aristotype.symmetry import GRID, space_group
+
+if TYPE_CHECKING:
+    from aristotype.crystal import GeneBatch
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+# Rows: vectors of a primitive cell in terms of those of the conventional one (R: obverse).
+_PRIMITIVE = {
+    "P": ((1, 0, 0), (0, 1, 0), (0, 0, 1)),
+    "A": ((1, 0, 0), (0, 1 / 2, 1 / 2), (0, -1 / 2, 1 / 2)),
+    "C": ((1 / 2, 1 / 2, 0), (-1 / 2, 1 / 2, 0), (0, 0, 1)),
+    "I": ((-1 / 2, 1 / 2, 1 / 2), (1 / 2, -1 / 2, 1 / 2), (1 / 2, 1 / 2, -1 / 2)),
+    "F": ((0, 1 / 2, 1 / 2), (1 / 2, 0, 1 / 2), (1 / 2, 1 / 2, 0)),
+    "R": ((2 / 3, 1 / 3, 1 / 3), (-1 / 3, 1 / 3, 1 / 3), (-1 / 3, -2 / 3, 1 / 3)),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class PositionMaps:
+    """Atoms of a Wyckoff position in the primitive cell: coordinates = linear @ free + origin, in its own basis."""
+
+    linear: Floats  # (m, 3, 3) zero beyond the freedom
+    origin: Floats  # (m, 3)
+    freedom: int
+
+
+@cache
+def primitive_basis(number: int) -> Floats:
+    """(3, 3) rows: vectors of a primitive cell of a space group in terms of those of the conventional cell."""
+    return np.array(_PRIMITIVE[space_group(number).centring])
+
+
+@cache
+def position_maps(number: int, letter: int) -> PositionMaps:
+    """The atoms of a position, one a lattice point."""
+    position = space_group(number).positions[letter]
+    to_primitive = np.linalg.inv(primitive_basis(number)).T
+    linear = np.zeros((position.multiplicity, 3, 3))
+    linear[:, :, : position.freedom] = to_primitive @ position.orbit_linear
+    origin = position.orbit_origin / GRID @ to_primitive.T
+    # Images that differ by a vector of the lattice for every choice of free parameters are one atom of the primitive cell.
+    probe = np.round((linear @ np.array([0.1234, 0.3271, 0.4019]) + origin) * 2**20).astype(np.int64) % 2**20
+    near = np.abs((probe[:, None] - probe[None] + 2**19) % 2**20 - 2**19).max(axis=2) < 2**10
+    kept = near.argmax(axis=1) == np.arange(len(probe))
+    return PositionMaps(linear=linear[kept], origin=origin[kept] % 1.0, freedom=position.freedom)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Atoms:
+    """Sites and atoms of n genes, flat, in the order of rows and sites.
+
+    Free parameters are (sites, 3), those beyond the freedom of a site being zero.
+    """
+
+    group: Ints  # (n,)
+    site_row: Ints  # (s,) gene of each site
+    site_element: Ints  # (s,)
+    site_freedom: Ints  # (s,)
+    site_atom: Ints  # (s,) first atom of each site, which stands for it
+    site_weight: Ints  # (s,) atoms of each site in the primitive cell
+    atom_site: Ints  # (a,)
+    linear: Floats  # (a, 3, 3) primitive coordinates = linear @ free + origin
+    origin: Floats  # (a, 3)
+
+    def __len__(self) -> int:
+        return len(self.group)
+
+    @property
+    def atom_row(self) -> Ints:
+        """(a,) gene of each atom."""
+        return self.site_row[self.atom_site]
+
+    def sites_of(self, rows: Ints) -> Ints:
+        """Indices of the sites of some genes, gene after gene."""
+        return ranges(np.searchsorted(self.site_row, rows), np.bincount(self.site_row, minlength=len(self))[rows])
+
+    def take(self, rows: Ints) -> Atoms:
+        """The genes of some rows, which may come more than once."""
+        sites = self.sites_of(rows)
+        sites_a_row = np.bincount(self.site_row, minlength=len(self))[rows]
+        weight = self.site_weight[sites]
+        atoms = ranges(self.site_atom[sites], weight)
+        return Atoms(
+            group=self.group[rows],
+            site_row=np.repeat(np.arange(len(rows)), sites_a_row),
+            site_element=self.site_element[sites],
+            site_freedom=self.site_freedom[sites],
+            site_atom=np.cumsum(weight) - weight,
+            site_weight=weight,
+            atom_site=np.repeat(np.arange(len(sites)), weight),
+            linear=self.linear[atoms],
+            origin=self.origin[atoms],
+        )
+
+    def positions(self, free: Floats) -> Floats:
+        """Primitive coordinates (a, 3) for free parameters (s, 3)."""
+        return (self.linear * free[self.atom_site][:, None, :]).sum(axis=2) + self.origin
+
+
+def flatten(genes: GeneBatch) -> Atoms:
+    """Flat arrays of a batch of genes."""
+    row, place = np.nonzero(genes.wyckoffs >= 0)
+    group = genes.space_group.astype(np.int64)
+    letters = genes.wyckoffs[row, place].tolist()
+    maps = [position_maps(number, letter) for number, letter in zip(group[row].tolist(), letters, strict=True)]
+    weight = np.array([len(m.origin) for m in maps], np.int64)
+    return Atoms(
+        group=group,
+        site_row=row.astype(np.int64),
+        site_element=genes.elements[row, place].astype(np.int64),
+        site_freedom=np.array([m.freedom for m in maps], np.int64),
+        site_atom=np.cumsum(weight) - weight,
+        site_weight=weight,
+        atom_site=np.repeat(np.arange(len(maps)), weight),
+        linear=np.concatenate([m.linear for m in maps]) if maps else np.zeros((0, 3, 3)),
+        origin=np.concatenate([m.origin for m in maps]) if maps else np.zeros((0, 3)),
+    )
+
+
+def ranges(starts: Ints, counts: Ints) -> Ints:
+    """Indices starts[0], ..., starts[0] + counts[0] - 1, starts[1], ... in one array."""
+    ends = np.cumsum(counts)
+    total = int(ends[-1]) if len(ends) else 0
+    return np.arange(total) - np.repeat(ends - counts - starts, counts)
