@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -130,10 +131,12 @@ class GeneBatch:
         return exists & ~twice
 
 
+@cache
 def _padded_multiplicity() -> NDArray[np.int16]:
     return tables().padded("multiplicity")
 
 
+@cache
 def _padded_freedom() -> NDArray[np.int8]:
     return tables().padded("freedom", fill=-1)
 
@@ -197,14 +200,31 @@ def canonical_genes(genes: GeneBatch) -> GeneBatch:
 
 def equivalents(genes: GeneBatch) -> tuple[GeneBatch, NDArray[np.int64]]:
     """All distinct descriptions of each gene, sites sorted, and for each the row (m,) of the gene it describes."""
+    return _descriptions(genes, on_canonical_template=False)
+
+
+def template_descriptions(genes: GeneBatch) -> tuple[GeneBatch, NDArray[np.int64]]:
+    """The distinct descriptions of each gene whose positions are the canonical ones of its template, and their rows (m,).
+
+    These differ by the relabellings that carry the template into itself: the elements move, the positions do not.
+    """
+    return _descriptions(genes, on_canonical_template=True)
+
+
+def _descriptions(genes: GeneBatch, *, on_canonical_template: bool) -> tuple[GeneBatch, NDArray[np.int64]]:
     codes, owners, groups = [], [], []
     for number, rows in _by_group(genes):
         relabelled = relabelled_codes(number, genes.wyckoffs[rows], genes.elements[rows])
-        flat = relabelled.transpose(1, 0, 2).reshape(-1, relabelled.shape[2])
-        owner = np.repeat(rows, relabelled.shape[0])
-        if relabelled.shape[0] > 1:
+        owner = np.broadcast_to(rows, relabelled.shape[:2])
+        if on_canonical_template:
+            letters = relabelled // _ELEMENT_BASE
+            smallest = letters[lexicographic_minimum(letters), np.arange(len(rows))]
+            kept = (letters == smallest).all(axis=2)
+            relabelled, owner = relabelled[kept], owner[kept]
+        flat, owner = relabelled.reshape(-1, genes.wyckoffs.shape[1]), owner.reshape(-1)
+        if len(flat) > len(rows):
             stamped = np.unique(np.column_stack([owner, flat]), axis=0)
-            owner, flat = stamped[:, 0], stamped[:, 1:].astype(np.int16)
+            flat, owner = stamped[:, 1:].astype(np.int16), stamped[:, 0]
         codes.append(flat)
         owners.append(owner)
         groups.append(np.full(len(flat), number, dtype=np.int16))
@@ -213,6 +233,12 @@ def equivalents(genes: GeneBatch) -> tuple[GeneBatch, NDArray[np.int64]]:
     owner = np.concatenate(owners)
     order = np.argsort(owner, kind="stable")
     return from_codes(np.concatenate(groups)[order], np.concatenate(codes)[order]), owner[order]
+
+
+def templates_of(genes: GeneBatch) -> GeneBatch:
+    """The canonical template of each gene, written as a gene of hydrogen (elements carry no meaning)."""
+    bare = (genes.wyckoffs >= 0).astype(np.int8)
+    return canonical_genes(GeneBatch(space_group=genes.space_group, elements=bare, wyckoffs=genes.wyckoffs))
 
 
 def _merged_enantiomorphs(genes: GeneBatch) -> GeneBatch:
@@ -240,10 +266,7 @@ def gene_keys(genes: GeneBatch, *, merge_enantiomorphs: bool = False) -> NDArray
 def template_keys(genes: GeneBatch, *, merge_enantiomorphs: bool = False) -> NDArray[np.void]:
     """128-bit keys (n,) of genes without their elements: equal for equivalent multisets of positions."""
     merged = _merged_enantiomorphs(genes) if merge_enantiomorphs else genes
-    bare = GeneBatch(
-        space_group=merged.space_group, elements=(merged.wyckoffs >= 0).astype(np.int8), wyckoffs=merged.wyckoffs
-    )
-    return _hashed(canonical_genes(bare), b"template")
+    return _hashed(templates_of(merged), b"template")
 
 
 def _hashed(genes: GeneBatch, kind: bytes) -> NDArray[np.void]:

@@ -1,0 +1,78 @@
+"""Trains a WyckoffTransformer on tables: the loop of `aristotype.training`, this family's batches and validation."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from torch import nn
+
+from aristotype.crystal import GeneBatch
+from aristotype.datasets import GeneSource
+from aristotype.models.wyckoff_transformer._config import WyckoffTransformerConfig
+from aristotype.models.wyckoff_transformer._model import WyckoffTransformer
+from aristotype.training import TrainingConfig, TrainingResult, train
+
+TOKENS_A_ROW = 5.6
+"""Tokens of an average gene of MP-20 with its end: turns a batch size in rows into one in tokens."""
+
+
+def fit(
+    model: WyckoffTransformer | WyckoffTransformerConfig,
+    train_genes: GeneBatch,
+    val_genes: GeneBatch,
+    training: TrainingConfig,
+    out: str | Path,
+    *,
+    resume: bool = False,
+    settings: Mapping[str, Any] | None = None,
+    card: str = "",
+    max_validation: int = 3000,
+) -> TrainingResult:
+    """Trains a fresh model (from a configuration) or goes on with one (fine-tuning).
+
+    Args:
+        model: a configuration, or a model to go on with; its vocabulary and memory are kept.
+        train_genes: genes to learn from.
+        val_genes: genes to validate on by exact negative log-likelihood; at most `max_validation`, drawn with seed 0.
+            Genes with elements outside the vocabulary are left out of it.
+        training: the loop's settings; `batch_size` counts genes of average length.
+        out: folder of the run; the best checkpoint is `out/best`.
+        resume: go on with the run of that folder.
+        settings: further facts that identify the run.
+        card: text of the model card, to which the figures of the run are added.
+        max_validation: most validation genes.
+    """
+    fitted = (
+        WyckoffTransformer.for_training(model, train_genes) if isinstance(model, WyckoffTransformerConfig) else model
+    )
+    tokens = int(training.batch_size * TOKENS_A_ROW)
+    source = GeneSource(train_genes, fitted.config.elements, tokens=tokens, seed=training.seed)
+    known = np.isin(val_genes.elements, (0, *fitted.config.elements)).all(axis=1)
+    rows = np.random.default_rng(0).permutation(np.flatnonzero(known))[:max_validation]
+    judged = val_genes.take(np.sort(rows))
+
+    def validate(module: nn.Module) -> dict[str, float]:
+        parts = module.log_prob_parts(judged)
+        return {
+            "nll": -float(parts["total"].mean()),
+            "nll_template": -float(parts["template"].mean()),
+            "nll_elements": -float(parts["elements"].mean()),
+        }
+
+    def on_save(module: nn.Module, path: Path, record: Mapping[str, Any]) -> None:
+        figures = "\n".join(f"- {name}: {value}" for name, value in record.items())
+        module.save(path, card=f"{card}\n\nFigures of the run at this step:\n\n{figures}\n", half=True)
+
+    return train(
+        fitted,
+        source,
+        validate,
+        training,
+        out,
+        on_save=on_save,
+        resume=resume,
+        settings={"model": fitted.settings(), **(settings or {})},
+    )

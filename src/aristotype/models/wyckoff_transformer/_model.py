@@ -1,0 +1,212 @@
+"""WyckoffTransformer, our default: space group, then template, then elements.
+
+    p(gene) = p(G) p(T | G) sum over descriptions E of p(E | T)
+
+Notable, against the paper (arXiv:2503.02407) and measured in docs/models.md:
+- the template (multiset of positions) is drawn as a whole, from a memory of the training templates mixed with a network
+  that can write any legal template; the elements are placed with all positions in view;
+- templates are canonical under the affine normalizer, so that only the relabellings that keep the template remain to be
+  averaged over, in training by drawing one at random each epoch, in scoring by an exact sum;
+- all probability is on legal genes; one network pass gives every target of a structure in training.
+`log_prob` is exact: nothing is estimated.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from aristotype.crystal import CANONICAL_VERSION, GeneBatch, equivalents, template_descriptions, templates_of
+from aristotype.datasets import TrainingBatch
+from aristotype.errors import CheckpointError, InputError
+from aristotype.models.wyckoff_transformer._config import WyckoffTransformerConfig
+from aristotype.models.wyckoff_transformer._elements import ElementNetwork
+from aristotype.models.wyckoff_transformer._memory import TemplateMemory
+from aristotype.models.wyckoff_transformer._writer import TemplateWriter
+from aristotype.symmetry import tables
+from aristotype.training import build_config, fit_to_template, save_checkpoint, to_dict
+
+FAMILY = "wyckoff-transformer"
+_TOKENS_A_PASS = 6000
+
+
+class WyckoffTransformer(nn.Module):
+    """The gene model of family WyckoffTransformer, configuration `default`."""
+
+    def __init__(self, config: WyckoffTransformerConfig, memory: TemplateMemory) -> None:
+        super().__init__()
+        self.config = replace(config, remembered=len(memory))
+        self.memory = memory
+        self.writer = TemplateWriter(config)
+        self.members = nn.ModuleList(ElementNetwork(config) for _ in range(config.members))
+        self._index = np.full(128, -1, dtype=np.int64)
+        self._index[list(config.elements)] = np.arange(len(config.elements))
+        self._writer_cache: dict[bytes, float] = {}
+
+    @staticmethod
+    def for_training(config: WyckoffTransformerConfig, genes: GeneBatch) -> WyckoffTransformer:
+        """A fresh model whose vocabulary and memory come from the training genes."""
+        elements = tuple(int(z) for z in np.unique(genes.elements[genes.elements > 0]))
+        return WyckoffTransformer(replace(config, elements=elements), TemplateMemory.from_genes(genes))
+
+    def save(self, directory: str | Path, *, card: str = "", half: bool = True) -> None:
+        """Writes a checkpoint folder: weights, counted templates, configuration, model card.
+
+        Raises:
+            OutputError: the folder cannot be written; an earlier checkpoint is unchanged.
+        """
+        save_checkpoint(directory, self.settings(), self.tensors(), card, half=half)
+
+    def settings(self) -> dict[str, Any]:
+        """What `load` builds the model from, as JSON values."""
+        return {
+            "family": FAMILY,
+            "variant": "default",
+            "tables_sha256": tables().sha256,
+            "canonical_version": CANONICAL_VERSION,
+            "model": to_dict(self.config),
+        }
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Weights and memory by name."""
+        return {**self.state_dict(), **self.memory.tensors()}
+
+    @staticmethod
+    def from_checkpoint(settings: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> WyckoffTransformer:
+        """The model of a checkpoint that was read with `load_checkpoint`.
+
+        Raises:
+            CheckpointError: it was made with other symmetry tables, or its tensors do not fit its configuration.
+        """
+        found = (settings["tables_sha256"], settings["canonical_version"])
+        if found != (tables().sha256, CANONICAL_VERSION):
+            raise CheckpointError(
+                f"the checkpoint was made for symmetry tables {found[0][:12]} and canonical version {found[1]}, this release "
+                f"has {tables().sha256[:12]} and {CANONICAL_VERSION}; train it again or install the release that made it"
+            )
+        config = build_config(WyckoffTransformerConfig, settings["model"])
+        memory, weights = TemplateMemory.from_tensors(tensors)
+        model = WyckoffTransformer(config, memory)
+        model.load_state_dict(fit_to_template(weights, model.state_dict()))
+        return model.eval()
+
+    # Training
+
+    def loss(self, batch: TrainingBatch) -> tuple[Tensor, dict[str, Tensor]]:
+        """Negative log-likelihood in nats of one description a gene, and its two parts; the members' losses are added."""
+        template = -self.writer.log_prob(batch.group, batch.any_wyckoffs).sum() / batch.mean_rows
+        members = [member.log_prob(batch.group, batch.wyckoffs, batch.elements).sum() for member in self.members]
+        elements = -torch.stack(members) / batch.mean_rows
+        parts = {"template": template.detach(), "elements": elements.mean().detach()}
+        return template + elements.sum(), parts
+
+    def train(self, mode: bool = True) -> WyckoffTransformer:
+        """Switches dropout on or off; what was cached from the weights is forgotten."""
+        self._writer_cache.clear()
+        super().train(mode)
+        return self
+
+    # Scoring
+
+    def log_prob(self, genes: Any) -> NDArray[np.float64]:
+        """Exact log-probability (n,) in nats of genes, the same for every equivalent description.
+
+        The measure is counting over genes, equivalence under the affine normalizer divided out. Genes that are not legal,
+        or longer than the model can write, have probability zero (-inf).
+
+        Args:
+            genes: a GeneBatch, or a table with `.genes()`.
+
+        Raises:
+            InputError: an element outside the vocabulary.
+        """
+        return self.log_prob_parts(genes)["total"]
+
+    @torch.no_grad()
+    def log_prob_parts(self, genes: Any) -> dict[str, NDArray[np.float64]]:
+        """`log_prob` with its parts: `group`, `template` (given the group), `elements` (given the template), `total`."""
+        genes = genes if isinstance(genes, GeneBatch) else genes.genes()
+        self.check_vocabulary(genes)
+        self.eval() if self.training else None
+        legal = genes.legal() & (genes.num_sites <= self.config.max_sites)
+        parts = {name: np.full(len(genes), -np.inf) for name in ("group", "template", "elements", "total")}
+        kept = genes.take(np.flatnonzero(legal))
+        if len(kept):
+            groups = self.memory.group_probabilities(self.config.group_smoothing)
+            parts["group"][legal] = np.log(groups[kept.space_group])
+            parts["template"][legal] = self.memory.log_prob(kept, self.log_writer(kept))
+            parts["elements"][legal] = self.log_elements(kept)
+            parts["total"][legal] = sum(parts[name][legal] for name in ("group", "template", "elements"))
+        return parts
+
+    def log_writer(self, genes: GeneBatch) -> NDArray[np.float64]:
+        """(n,) the writer's log-probability of each gene's template, summed over all its descriptions."""
+        templates = templates_of(genes)
+        width = max(1, templates.wyckoffs.shape[1])
+        rows = np.column_stack([templates.space_group, templates.wyckoffs.reshape(len(genes), width)]).astype("<i2")
+        keys = [row.tobytes().rstrip(b"\xff") for row in rows]
+        new = {key: row for row, key in enumerate(keys) if key not in self._writer_cache}
+        if new:
+            wanted = templates.take(np.array(list(new.values())))
+            described, owner = equivalents(wanted)
+            values = np.empty(len(described))
+            for index, group, wyckoffs, _ in self._passes(described):
+                values[index] = self.writer.log_prob(group, wyckoffs).double().cpu().numpy()
+            sums = log_sum_by_row(values, owner, len(wanted))
+            self._writer_cache.update(zip(new, sums.tolist(), strict=True))
+        return np.array([self._writer_cache[key] for key in keys])
+
+    def log_elements(self, genes: GeneBatch) -> NDArray[np.float64]:
+        """(n,) log-probability of the elements given the template, summed over the descriptions, members mixed."""
+        described, owner = template_descriptions(genes)
+        values = np.empty((len(self.members), len(described)))
+        for index, group, wyckoffs, elements in self._passes(described):
+            for row, member in enumerate(self.members):
+                values[row, index] = member.log_prob(group, wyckoffs, elements).double().cpu().numpy()
+        mixed = np.logaddexp.reduce(values, axis=0) - np.log(len(self.members))
+        return log_sum_by_row(mixed, owner, len(genes))
+
+    def _passes(self, genes: GeneBatch) -> Iterator[tuple[NDArray[np.int64], Tensor, Tensor, Tensor]]:
+        """Genes of equal length together, in pieces of bounded size: rows, groups, letters, vocabulary indices."""
+        device = self.writer.stop.weight.device
+        sites = genes.num_sites
+        for length in np.unique(sites).tolist():
+            rows = np.flatnonzero(sites == length)
+            for piece in np.array_split(rows, max(1, len(rows) * length // _TOKENS_A_PASS)):
+                yield (
+                    piece,
+                    torch.from_numpy(genes.space_group[piece].astype(np.int64)).to(device),
+                    torch.from_numpy(genes.wyckoffs[piece, :length].astype(np.int64)).to(device),
+                    torch.from_numpy(self._index[genes.elements[piece, :length]]).to(device),
+                )
+
+    def check_vocabulary(self, genes: GeneBatch) -> None:
+        """Refuses genes with elements that the model was not trained on.
+
+        Raises:
+            InputError: naming the element and the row.
+        """
+        outside = (genes.elements > 0) & (self._index[genes.elements] < 0)
+        if outside.any():
+            row = int(outside.any(axis=1).argmax())
+            number = int(genes.elements[row][outside[row]][0])
+            raise InputError(
+                f"gene {row} holds element {number}, which is not among the {len(self.config.elements)} elements this model "
+                "was trained on; leave such rows out or fine-tune on data that holds it"
+            )
+
+
+def log_sum_by_row(values: NDArray[np.float64], owner: NDArray[np.int64], rows: int) -> NDArray[np.float64]:
+    """Log of the sum of exp(values) (m,) over the entries of each row (m,) to (rows,)."""
+    largest = np.full(rows, -np.inf)
+    np.maximum.at(largest, owner, values)
+    sums = np.zeros(rows)
+    np.add.at(sums, owner, np.exp(values - largest[owner]))
+    return largest + np.log(sums)

@@ -1,0 +1,48 @@
+"""Writes the shipped table of element properties from pymatgen: period, group, block, electronegativity, radius.
+
+    python tools/build_elements.py src/aristotype/crystal/elements.json
+
+Missing electronegativities and radii (noble gases, heavy actinoids) take the mean of the element's period and are marked.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import warnings
+from pathlib import Path
+
+import numpy as np
+from pymatgen.core import Element
+
+
+def rows() -> list[dict]:
+    """One row an element from hydrogen to lawrencium."""
+    warnings.simplefilter("ignore")
+    table = []
+    for number in range(1, 104):
+        element = Element.from_Z(number)
+        radius = element.atomic_radius
+        table.append(
+            {
+                "number": number,
+                "symbol": element.symbol,
+                "period": element.row,
+                "group": element.group,
+                "block": element.block,
+                "electronegativity": None if np.isnan(element.X) else float(element.X),
+                "radius": None if radius is None else float(radius),
+            }
+        )
+    for name in ("electronegativity", "radius"):
+        for period in range(1, 8):
+            known = [row[name] for row in table if row["period"] == period and row[name] is not None]
+            for row in table:
+                if row["period"] == period and row[name] is None:
+                    row[name] = round(float(np.mean(known)), 3)
+                    row.setdefault("filled", []).append(name)
+    return table
+
+
+if __name__ == "__main__":
+    Path(sys.argv[1]).write_text("[\n" + ",\n".join(json.dumps(row) for row in rows()) + "\n]\n")
