@@ -16,6 +16,7 @@ import torch
 
 from aristotype.errors import ConfigError, OutputError, TrainingError
 from aristotype.training import EMA, load_weights, read_log, train
+from aristotype.training._loop import READ_EVERY
 from tests.training.toy import STEPS_PER_EPOCH, ToyModel, ToySource, make_config, poison, run, send, validate
 
 ROOT = Path(__file__).parents[2]
@@ -151,6 +152,16 @@ def test_nan_stops_the_run_and_names_the_batch(tmp_path):
         run(tmp_path, hooks={7: poison})
     assert str(tmp_path / "state.safetensors") in str(caught.value)
     assert run(tmp_path, resume=True).stopped == "finished", "the last good state stays and can be continued"
+
+
+def test_losses_read_late_as_on_a_gpu_give_the_same_log_and_the_same_error(whole, tmp_path, monkeypatch):
+    monkeypatch.setitem(READ_EVERY, "cpu", 6)
+    run(tmp_path / "run", save_every=17, validate_every=17)
+    trained = [[line for line in comparable(path) if line["kind"] == "train"] for path in (tmp_path / "run", whole)]
+    assert trained[0] == trained[1]
+    with pytest.raises(TrainingError, match=r"epoch 1, step 7, batch 2 \(rows 12 to 17\)"):
+        run(tmp_path / "nan", hooks={7: poison}, save_every=17, validate_every=17)
+    assert not (tmp_path / "nan" / "state.safetensors").exists()
 
 
 def test_infinite_gradient_with_finite_loss_stops_the_run(tmp_path):

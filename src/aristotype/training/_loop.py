@@ -42,8 +42,8 @@ if TYPE_CHECKING:
 Validate = Callable[[nn.Module], Mapping[str, float]]
 OnSave = Callable[[nn.Module, Path, Mapping[str, Any]], None]
 
-# Steps between readings of losses on a GPU; on a CPU every step is read.
-GPU_READ_EVERY = 16
+# Steps between readings of losses, by type of device.
+READ_EVERY = {"cpu": 1, "cuda": 16}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,7 +87,8 @@ def train(
     only rank 0 writes.
 
     Args:
-        model: Has a method `loss(batch) -> (mean loss, {name: scalar tensor})`; the named scalars are logged.
+        model: Has a method `loss(batch) -> (mean loss, {name: scalar tensor})`; the named scalars, the same at
+            every step, are logged.
         source: The training batches.
         validate: Called with the model holding averaged weights, in evaluation mode and without gradients; returns
             metrics with the key `nll`, which is minimised. With several processes each calls it and metrics are
@@ -157,7 +158,7 @@ class _Trainer:
         if self.steps_per_epoch < 1:
             raise TrainingError("the source has no batch in an epoch: give it more rows, or a smaller batch_size")
         self.total_steps = config.total_steps(self.steps_per_epoch)
-        self.read_every = GPU_READ_EVERY if world.device.type == "cuda" else 1
+        self.read_every = READ_EVERY[world.device.type]
         self.pending: list[_Pending] = []
         self.interrupted = False
         self.counters = Counters()
