@@ -1,0 +1,46 @@
+"""Floor 3: from sources to tables, and from tables to training batches."""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from aristotype.datasets._collect import Split
+from aristotype.datasets._download import cache_folder
+from aristotype.datasets._load import load_dataset, open_dataset
+from aristotype.datasets._prepare import prepare
+from aristotype.datasets._registry import DATASETS, SPLITS, DatasetSpec, RemoteFile, dataset_spec
+from aristotype.datasets._report import PreparedDataset, RowFailure, SplitCount, read_prepared, report_path
+
+if TYPE_CHECKING:
+    from aristotype.datasets._batches import GeneSource, TrainingBatch
+
+__all__ = [
+    "DATASETS",
+    "SPLITS",
+    "DatasetSpec",
+    "GeneSource",
+    "PreparedDataset",
+    "RemoteFile",
+    "RowFailure",
+    "Split",
+    "SplitCount",
+    "TrainingBatch",
+    "cache_folder",
+    "dataset_spec",
+    "load_dataset",
+    "open_dataset",
+    "prepare",
+    "read_prepared",
+    "report_path",
+]
+
+# Batches need torch, which costs seconds and memory in every worker that only encodes.
+_BATCHES = frozenset({"GeneSource", "TrainingBatch"})
+
+
+def __getattr__(name: str) -> Any:
+    """Import what needs torch when it is first asked for (PEP 562)."""
+    if name in _BATCHES:
+        return getattr(importlib.import_module("aristotype.datasets._batches"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}; public names: {', '.join(__all__)}")
