@@ -107,7 +107,11 @@ class ElementAssignment:
     """
 
     def __init__(
-        self, letters: tuple[int, ...], atoms: tuple[int, ...], counts: tuple[int, ...], pending: dict[int, tuple[int, ...]]
+        self,
+        letters: tuple[int, ...],
+        atoms: tuple[int, ...],
+        counts: tuple[int, ...],
+        pending: dict[int, tuple[int, ...]],
     ) -> None:
         self.letters = letters
         self.atoms = atoms

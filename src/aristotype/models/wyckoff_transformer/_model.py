@@ -19,11 +19,21 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from aristotype.crystal import CANONICAL_VERSION, GeneBatch, equivalents, template_descriptions, templates_of
+from aristotype.crystal import (
+    CANONICAL_VERSION,
+    Conditions,
+    CrystalTable,
+    GeneBatch,
+    equivalents,
+    gene_keys,
+    template_descriptions,
+    templates_of,
+)
 from aristotype.datasets import TrainingBatch
 from aristotype.errors import CheckpointError, InputError
 from aristotype.models.wyckoff_transformer._config import WyckoffTransformerConfig
@@ -34,18 +44,27 @@ from aristotype.symmetry import tables
 from aristotype.training import build_config, fit_to_template, save_checkpoint, to_dict
 
 FAMILY = "wyckoff-transformer"
+_KEYS = "train_keys"
 _TOKENS_A_PASS = 6000
 
 
 class WyckoffTransformer(nn.Module):
     """The gene model of family WyckoffTransformer, configuration `default`."""
 
-    def __init__(self, config: WyckoffTransformerConfig, memory: TemplateMemory) -> None:
+    def __init__(
+        self,
+        config: WyckoffTransformerConfig,
+        memory: TemplateMemory,
+        train_keys: NDArray[np.uint8] | None = None,
+    ) -> None:
+        """A model with fresh weights; `train_keys` (n, 16) are keys of the training genes, hands merged."""
         super().__init__()
+        self._train_keys = np.empty((0, 16), np.uint8) if train_keys is None else train_keys
         self.config = replace(config, remembered=len(memory))
         self.memory = memory
         self.writer = TemplateWriter(config)
         self.members = nn.ModuleList(ElementNetwork(config) for _ in range(config.members))
+        self.name = FAMILY
         self._index = np.full(128, -1, dtype=np.int64)
         self._index[list(config.elements)] = np.arange(len(config.elements))
         self._writer_cache: dict[bytes, float] = {}
@@ -54,7 +73,63 @@ class WyckoffTransformer(nn.Module):
     def for_training(config: WyckoffTransformerConfig, genes: GeneBatch) -> WyckoffTransformer:
         """A fresh model whose vocabulary and memory come from the training genes."""
         elements = tuple(int(z) for z in np.unique(genes.elements[genes.elements > 0]))
-        return WyckoffTransformer(replace(config, elements=elements), TemplateMemory.from_genes(genes))
+        keys = np.unique(
+            np.frombuffer(gene_keys(genes, merge_enantiomorphs=True).tobytes(), np.uint8).reshape(-1, 16), axis=0
+        )
+        return WyckoffTransformer(replace(config, elements=elements), TemplateMemory.from_genes(genes), keys)
+
+    def train_keys(self) -> set[bytes]:
+        """Keys of the training genes, enantiomorphic groups merged: what `novel` is measured against."""
+        return {key.tobytes() for key in self._train_keys}
+
+    # Sampling
+
+    def stream(self, conditions: Conditions | None = None, *, seed: int, score: bool = False) -> Iterator[CrystalTable]:
+        """Endless tables of genes in row order; row i depends on (seed, i) alone.
+
+        Args:
+            conditions: hard constraints; impossible ones are refused before anything is drawn.
+            seed: any non-negative integer.
+            score: also compute `log_prob` (about as much work again); the column is null otherwise.
+
+        Raises:
+            InfeasibleConditionsError: nothing satisfies the conditions; the message says why.
+            InputError: an element outside the vocabulary is asked for.
+        """
+        from aristotype.models.wyckoff_transformer._plan import Plan
+        from aristotype.models.wyckoff_transformer._sampler import draw_blocks
+
+        plan = Plan(self.config, self.memory, conditions or Conditions())
+        return self._tables(draw_blocks(self, plan, seed), seed, score)
+
+    def _tables(self, blocks: Iterator[GeneBatch], seed: int, score: bool) -> Iterator[CrystalTable]:
+        start = 0
+        for genes in blocks:
+            rows = range(start, start + len(genes))
+            yield CrystalTable.from_genes(genes, ids=[f"{seed}-{row}" for row in rows]).with_columns(
+                {
+                    "model": pa.array([self.name] * len(genes)),
+                    "seed": pa.array([seed] * len(genes), pa.int64()),
+                    "log_prob": pa.array(self.log_prob(genes) if score else [None] * len(genes), pa.float64()),
+                }
+            )
+            start += len(genes)
+
+    def sample(self, n: int, conditions: Conditions | None = None, *, seed: int, score: bool = True) -> CrystalTable:
+        """The first n genes of `stream`: independent draws, so that a gene can come twice.
+
+        Raises:
+            InputError: n is negative, or see `stream`.
+        """
+        if n < 0:
+            raise InputError(f"{n} genes were asked for; ask for a number of at least 0")
+        parts, have = [], 0
+        for table in self.stream(conditions, seed=seed, score=score):
+            parts.append(table)
+            have += len(table)
+            if have >= n:
+                break
+        return CrystalTable.concatenate(parts)[:n]
 
     def save(self, directory: str | Path, *, card: str = "", half: bool = True) -> None:
         """Writes a checkpoint folder: weights, counted templates, configuration, model card.
@@ -76,7 +151,7 @@ class WyckoffTransformer(nn.Module):
 
     def tensors(self) -> dict[str, Tensor]:
         """Weights and memory by name."""
-        return {**self.state_dict(), **self.memory.tensors()}
+        return {**self.state_dict(), **self.memory.tensors(), _KEYS: torch.from_numpy(self._train_keys.copy())}
 
     @staticmethod
     def from_checkpoint(settings: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> WyckoffTransformer:
@@ -93,7 +168,8 @@ class WyckoffTransformer(nn.Module):
             )
         config = build_config(WyckoffTransformerConfig, settings["model"])
         memory, weights = TemplateMemory.from_tensors(tensors)
-        model = WyckoffTransformer(config, memory)
+        keys = weights.pop(_KEYS, torch.empty(0, 16, dtype=torch.uint8))
+        model = WyckoffTransformer(config, memory, keys.numpy())
         model.load_state_dict(fit_to_template(weights, model.state_dict()))
         return model.eval()
 

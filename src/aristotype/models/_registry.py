@@ -1,0 +1,87 @@
+"""Shipped checkpoints by name, and loading of any checkpoint folder."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from importlib import import_module
+from importlib.resources import files
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from aristotype.errors import CheckpointError, UnknownNameError
+
+if TYPE_CHECKING:
+    from aristotype.models._protocol import GeneModel
+
+# (family, variant) of a checkpoint to the class that reads it.
+_READERS: Mapping[tuple[str, str], str] = {
+    ("wyckoff-transformer", "default"): "aristotype.models.wyckoff_transformer:WyckoffTransformer",
+    ("wyckoff-transformer", "paper"): "aristotype.models.wyckoff_transformer.paper:WyckoffTransformerPaper",
+}
+DEFAULT_MODEL = "wyckoff-transformer-mp20"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelInfo:
+    """A shipped checkpoint."""
+
+    name: str
+    path: Path
+    family: str
+    variant: str
+    description: str  # first line of the model card's text
+    megabytes: float
+
+
+def shipped_models() -> dict[str, ModelInfo]:
+    """The checkpoints inside the package, by name."""
+    root = Path(str(files("aristotype.models"))) / "checkpoints"
+    found = {}
+    for folder in sorted(root.iterdir()) if root.is_dir() else []:
+        if (folder / "config.json").is_file():
+            config = json.loads((folder / "config.json").read_text())["config"]
+            lines = [line for line in (folder / "README.md").read_text().splitlines() if line and line[0] != "#"]
+            found[folder.name] = ModelInfo(
+                name=folder.name,
+                path=folder,
+                family=config["family"],
+                variant=config["variant"],
+                description=lines[0] if lines else "",
+                megabytes=sum(file.stat().st_size for file in folder.iterdir()) / 1e6,
+            )
+    return found
+
+
+def load(name: str | Path) -> GeneModel:
+    """A model by shipped name, or from a checkpoint folder, in evaluation mode on the CPU.
+
+    Raises:
+        UnknownNameError: neither a shipped name nor a folder; the message lists the names.
+        CheckpointError: the folder is damaged, of another version, or of a family that this release does not know.
+    """
+    from aristotype.training import load_checkpoint
+
+    shipped = shipped_models()
+    path = shipped[str(name)].path if str(name) in shipped else Path(name)
+    if not path.is_dir():
+        raise UnknownNameError(
+            f"there is no model {str(name)!r}; shipped are {', '.join(shipped) or 'none'}, or give a checkpoint folder"
+        )
+    settings, tensors = load_checkpoint(path)
+    model: GeneModel = _reader(settings, path)(settings, tensors)
+    model.name = path.name
+    return model
+
+
+def _reader(settings: Mapping[str, Any], path: Path) -> Callable[..., GeneModel]:
+    key = (str(settings.get("family")), str(settings.get("variant")))
+    if key not in _READERS:
+        known = ", ".join(" ".join(pair) for pair in _READERS)
+        raise CheckpointError(
+            f"{path} is of family {key[0]} {key[1]}, which this release does not know; it knows {known}"
+        )
+    module, name = _READERS[key].split(":")
+    reader: Callable[..., GeneModel] = getattr(import_module(module), name).from_checkpoint
+    return reader

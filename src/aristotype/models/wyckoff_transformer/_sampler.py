@@ -1,0 +1,234 @@
+"""Draws genes from a WyckoffTransformer, block by block, every row from its own random stream.
+
+Row i depends on (seed, i), the model and the conditions alone: rows are decoded in blocks of fixed size, so that a longer
+run begins with the shorter one, to the bit on one machine. Under conditions on the elements every row is chosen among
+`PROPOSALS` candidates that all satisfy them, with the probability that the masks took away as weight
+(sampling-importance-resampling, Rubin 1988): masks alone would satisfy the conditions with the wrong chemistry.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from aristotype.crystal import GeneBatch, canonical_genes, templates_of
+from aristotype.models.blocks import uniforms
+from aristotype.models.wyckoff_transformer._elements import ElementNetwork
+from aristotype.models.wyckoff_transformer._memory import CONCENTRATION
+from aristotype.models.wyckoff_transformer._model import WyckoffTransformer
+from aristotype.models.wyckoff_transformer._plan import Known, Plan
+from aristotype.models.wyckoff_transformer._rules import ElementRule
+from aristotype.models.wyckoff_transformer._writer import STOP
+
+BLOCK = 512
+PROPOSALS = 16
+_GROUP, _TEMPLATE, _LETTERS, _MEMBER, _PLACEMENT, _ELEMENTS, _CHOICE = range(7)  # purposes of random numbers
+_TINY = 1e-300
+
+
+@dataclass(kw_only=True)
+class _Proposals:
+    """Templates of a block on their way to genes; canonical, sorted sites."""
+
+    group: NDArray[np.int64]  # (n,)
+    letters: NDArray[np.int64]  # (n, S), -1 where there is no site
+    log_weight: NDArray[np.float64]  # (n,) log of the probability that masks took away so far, negated
+
+
+@torch.no_grad()
+def draw_blocks(model: WyckoffTransformer, plan: Plan, seed: int) -> Iterator[GeneBatch]:
+    """Endless blocks of genes in row order, canonical, each from its own random stream."""
+    model.eval()
+    weighted = plan.weighted
+    kept = BLOCK // PROPOSALS if weighted else BLOCK
+    start = 0
+    while True:
+        rows = np.arange(start, start + BLOCK)
+        proposals = _draw_templates(model, plan, seed, rows)
+        genes, log_weight = _draw_elements(model, plan, seed, rows, proposals)
+        if weighted:
+            chosen = _resample(log_weight.reshape(kept, PROPOSALS), uniforms(seed, rows[::PROPOSALS], _CHOICE, 1)[:, 0])
+            genes = genes.take(np.arange(kept) * PROPOSALS + chosen)
+        yield canonical_genes(genes)
+        start += BLOCK
+
+
+def _resample(log_weight: NDArray[np.float64], draw: NDArray[np.float64]) -> NDArray[np.int64]:
+    """One index a row, with probability proportional to the weight."""
+    weight = np.exp(log_weight - log_weight.max(axis=1, keepdims=True))
+    return _pick(weight, draw)
+
+
+def _pick(weight: NDArray[np.float64], draw: NDArray[np.float64]) -> NDArray[np.int64]:
+    """Index (n,) drawn from unnormalised weights (n, k) by inversion; never one of weight zero."""
+    total = np.cumsum(weight, axis=1)
+    index = (total <= draw[:, None] * total[:, -1:]).sum(axis=1)
+    last = weight.shape[1] - 1 - (weight[:, ::-1] > 0).argmax(axis=1)
+    return np.minimum(index, last)
+
+
+# Templates
+
+
+def _draw_templates(model: WyckoffTransformer, plan: Plan, seed: int, rows: NDArray[np.int64]) -> _Proposals:
+    """Space groups, then a template of each: the one asked for, a remembered one, or one that the writer makes."""
+    n = len(rows)
+    cumulative = np.cumsum(plan.group_probabilities)
+    draw = uniforms(seed, rows, _GROUP, 1)[:, 0] * cumulative[-1]
+    group = np.minimum(np.searchsorted(cumulative, draw, side="right"), plan.group_probabilities.nonzero()[0][-1])
+    if plan.template is not None:
+        own = plan.template.wyckoffs[0][plan.template.wyckoffs[0] >= 0].astype(np.int64)
+        return _Proposals(group=group, letters=np.tile(own, (n, 1)), log_weight=np.zeros(n))
+    memory = model.memory
+    letters = np.full((n, model.config.max_sites), -1, dtype=np.int64)
+    log_weight = np.zeros(n)
+    picked = np.full(n, -1, dtype=np.int64)
+    draws = uniforms(seed, rows, _TEMPLATE, 1)[:, 0]
+    writes = {number: plan.conditions.is_free or plan.writable(number) for number in np.unique(group).tolist()}
+    for number in np.unique(group).tolist():
+        mine = np.flatnonzero(group == number)
+        known = np.flatnonzero((memory.templates.space_group == number) & plan.remembered)
+        weights = np.append(memory.weights[known], memory.writer_weights[number] * writes[number])
+        choice = _pick(np.tile(weights, (len(mine), 1)), draws[mine])
+        picked[mine] = np.append(known, -1)[choice]
+        log_weight[mine] = np.log(weights.sum() / (memory.group_counts[number] + CONCENTRATION))
+    remembered = np.flatnonzero(picked >= 0)
+    width = memory.templates.wyckoffs.shape[1]
+    letters[remembered, :width] = memory.templates.wyckoffs[picked[remembered]]
+    new = np.flatnonzero(picked < 0)
+    if len(new):
+        written, cost = _write(model, plan, group[new], uniforms(seed, rows[new], _LETTERS, model.config.max_sites + 1))
+        letters[new] = written
+        log_weight[new] += cost
+    longest = int((letters >= 0).sum(axis=1).max())
+    return _Proposals(group=group, letters=letters[:, :longest], log_weight=log_weight)
+
+
+def _write(
+    model: WyckoffTransformer, plan: Plan, group: NDArray[np.int64], draws: NDArray[np.float64]
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Lets the writer make one template a row, letter by letter, within the plan's masks; canonical letters, log mass."""
+    n, most = len(group), model.config.max_sites
+    device = model.writer.stop.weight.device
+    state = model.writer.start_writing(torch.from_numpy(group).to(device), most)
+    letters = np.full((n, most), -1, dtype=np.int64)
+    last, done, log_mass = np.full(n, -1, dtype=np.int64), np.zeros(n, dtype=bool), np.zeros(n)
+    for step in range(most + 1):
+        probabilities = state.step(step, torch.from_numpy(last).to(device)).exp().double().cpu().numpy()
+        allowed = probabilities > 0
+        if step == most:
+            allowed[:, :STOP] = False
+        if not plan.conditions.is_free:
+            for row in np.flatnonzero(~done):
+                allowed[row] &= plan.letter_mask(int(group[row]), tuple(letters[row, :step].tolist()))
+        weight = np.where(allowed, np.maximum(probabilities, _TINY), 0.0)
+        weight[done] = np.eye(STOP + 1)[STOP]
+        log_mass += np.where(done, 0.0, np.log(weight.sum(axis=1)))
+        choice = _pick(weight, draws[:, step])
+        done |= choice == STOP
+        if done.all():
+            break
+        letters[~done, step] = choice[~done]
+        last = np.where(done, last, choice)
+    return _canonical_letters(group, letters), log_mass
+
+
+def _canonical_letters(group: NDArray[np.int64], letters: NDArray[np.int64]) -> NDArray[np.int64]:
+    genes = GeneBatch(
+        space_group=group.astype(np.int16), elements=(letters >= 0).astype(np.int8), wyckoffs=letters.astype(np.int8)
+    )
+    return templates_of(genes).wyckoffs.astype(np.int64)
+
+
+# Elements
+
+
+def _draw_elements(
+    model: WyckoffTransformer, plan: Plan, seed: int, rows: NDArray[np.int64], proposals: _Proposals
+) -> tuple[GeneBatch, NDArray[np.float64]]:
+    """Elements for the templates of a block, each row by one member of the mixture."""
+    n = len(rows)
+    member = (uniforms(seed, rows, _MEMBER, 1)[:, 0] * len(model.members)).astype(np.int64)
+    draws = uniforms(seed, rows, _ELEMENTS, proposals.letters.shape[1])
+    log_weight = proposals.log_weight.copy()
+    rules: list[ElementRule] | None = None
+    if plan.rules_needed:
+        rules, cost = _start_rules(plan, proposals, uniforms(seed, rows, _PLACEMENT, 1)[:, 0])
+        log_weight += cost
+    elements = np.zeros((n, proposals.letters.shape[1]), dtype=np.int8)
+    for index, network in enumerate(model.members):
+        mine = np.flatnonzero(member == index)
+        order = mine[np.argsort(-(proposals.letters[mine] >= 0).sum(axis=1), kind="stable")]
+        own = None if rules is None else [rules[row] for row in order]
+        if len(order):
+            chosen, cost = _decode(network, plan, proposals, order, draws[order], own)
+            vocabulary = np.append(np.array(model.config.elements, dtype=np.int8), np.int8(0))
+            elements[order] = vocabulary[chosen]
+            log_weight[order] += cost
+    genes = GeneBatch(
+        space_group=proposals.group.astype(np.int16), elements=elements, wyckoffs=proposals.letters.astype(np.int8)
+    )
+    return genes, log_weight
+
+
+def _start_rules(
+    plan: Plan, proposals: _Proposals, draws: NDArray[np.float64]
+) -> tuple[list[ElementRule], NDArray[np.float64]]:
+    """A rule a row, with a random placement of the known sites; log of the number of placements."""
+    rules, cost = [], np.zeros(len(draws))
+    for row, draw in enumerate(draws.tolist()):
+        number = int(proposals.group[row])
+        letters = tuple(proposals.letters[row][proposals.letters[row] >= 0].tolist())
+        places = plan.placements(number, letters)
+        known: Known = places[int(draw * len(places))]
+        cost[row] = np.log(len(places))
+        rules.append(plan.rule(number, letters, known))
+    return rules, cost
+
+
+def _decode(
+    network: ElementNetwork,
+    plan: Plan,
+    proposals: _Proposals,
+    order: NDArray[np.int64],
+    draws: NDArray[np.float64],
+    rules: list[ElementRule] | None,
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Writes elements site by site for rows sorted by decreasing length; vocabulary indices (-1: no site), log mass."""
+    device = network.start.device
+    letters = proposals.letters[order]
+    sites = (letters >= 0).sum(axis=1)
+    group = torch.from_numpy(proposals.group[order]).to(device)
+    present = torch.from_numpy(letters >= 0).to(device)
+    width = int(sites.max())
+    state = network.start_decoding(
+        group, torch.from_numpy(np.maximum(letters[:, :width], 0)).to(device), present[:, :width]
+    )
+    chosen = np.full(letters.shape, -1, dtype=np.int64)
+    log_mass = np.zeros(len(order))
+    vocabulary = np.arange(len(plan.vocabulary))
+    last: Tensor | None = None
+    for site in range(width):
+        active = int((sites > site).sum())
+        logits = state.step(site, active, None if last is None else last[:active]).float()
+        probabilities = torch.softmax(logits, dim=-1).double().cpu().numpy()
+        sorted_mask = np.ones(probabilities.shape, dtype=bool)
+        if site:
+            same = letters[:active, site] == letters[:active, site - 1]
+            sorted_mask = ~same[:, None] | (vocabulary >= chosen[:active, site - 1 : site])
+        allowed = sorted_mask & plan.vocabulary
+        if rules is not None:
+            allowed = np.stack([rules[row].allowed() for row in range(active)])
+        weight = np.where(allowed, np.maximum(probabilities, _TINY), 0.0)
+        log_mass[:active] += np.log(weight.sum(axis=1)) - np.log((probabilities * sorted_mask).sum(axis=1))
+        chosen[:active, site] = _pick(weight, draws[:active, site])
+        if rules is not None:
+            for row in range(active):
+                rules[row].choose(int(chosen[row, site]))
+        last = torch.from_numpy(chosen[:active, site]).to(device)
+    return chosen, log_mass
