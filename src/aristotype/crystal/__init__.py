@@ -5,7 +5,9 @@ from aristotype.crystal._cif import cif_text, hermann_mauguin
 from aristotype.crystal._conditions import Conditions, atomic_number, element_symbol, parse_formula
 from aristotype.crystal._decode import AtomBatch, decode, decode_table
 from aristotype.crystal._encode import DEFAULT_TOLERANCE, encode, encode_arrays
+from aristotype.crystal._equivalence import canonical_crystal, crystal_equivalents, site_descriptions
 from aristotype.crystal._export import MANIFEST, export, file_names, to_atoms, to_structures, write_files
+from aristotype.crystal._gauge import fix_gauge, floating_dimension
 from aristotype.crystal._genes import (
     CANONICAL_VERSION,
     GeneBatch,
@@ -48,9 +50,11 @@ __all__ = [
     "Proposal",
     "Score",
     "atomic_number",
+    "canonical_crystal",
     "canonical_genes",
     "cif_text",
     "compositions",
+    "crystal_equivalents",
     "decode",
     "decode_table",
     "element_symbol",
@@ -59,6 +63,8 @@ __all__ = [
     "equivalents",
     "export",
     "file_names",
+    "fix_gauge",
+    "floating_dimension",
     "formulas",
     "gene_keys",
     "hermann_mauguin",
@@ -67,6 +73,7 @@ __all__ = [
     "protostructure_labels",
     "prototype_labels",
     "reduced_formula",
+    "site_descriptions",
     "sorted_genes",
     "template_descriptions",
     "template_keys",

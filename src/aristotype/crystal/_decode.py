@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from aristotype.crystal._checks import Cell
 from aristotype.crystal._rows import Crystal
 from aristotype.crystal._schema import centring_orders, freedoms, multiplicities
+from aristotype.crystal._sites import by_position
 from aristotype.errors import TableError
 from aristotype.symmetry import GRID, cell_matrix, space_group
 
@@ -122,11 +123,7 @@ def _orbits(
     first = np.cumsum(per_site) - per_site
     first_free = np.cumsum(freedom) - freedom
     coords = np.zeros((int(per_site.sum()), 3))
-    kind = group * 32 + letters
-    order = np.argsort(kind, kind="stable")
-    kinds, starts = np.unique(kind[order], return_index=True)
-    for which, sites in zip(kinds.tolist(), np.split(order, starts[1:]), strict=True):
-        number, index = divmod(which, 32)
+    for number, index, sites in by_position(group, letters):
         position = space_group(number).positions[index]
         points = position.orbit(free[first_free[sites][:, None] + np.arange(position.freedom)])
         if primitive:

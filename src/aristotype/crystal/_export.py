@@ -76,8 +76,8 @@ def export(
     Args:
         table: crystals with geometry.
         out: the folder.
-        format: `cif` and `poscar` write a file a crystal, `extxyz` (crystals.extxyz) and `asedb` (crystals.db) one file.
-        primitive: primitive instead of conventional cells; not for CIF, which gives the symmetry of the conventional cell.
+        format: `cif` and `poscar` write a file a crystal, `extxyz` and `asedb` one for all.
+        primitive: primitive instead of conventional cells; not for CIF, which gives the symmetry of its cell.
         force: whether a folder that an export wrote before may be replaced.
 
     Returns:

@@ -190,3 +190,17 @@ def _padded(name: str) -> NDArray[np.int64]:
     array = tables().padded(name).astype(np.int64)
     array.setflags(write=False)
     return array
+
+
+def check_ids(table: pa.Table, source: str = "the table") -> None:
+    """Refuses a table in which two rows share an id.
+
+    Raises:
+        TableError: naming the first of them.
+    """
+    if pc.count_distinct(table["id"]).as_py() == table.num_rows:
+        return
+    counts = pc.value_counts(table["id"].combine_chunks())
+    repeated = counts.filter(pc.greater(counts.field("counts"), 1))
+    shown = ", ".join(repr(value["values"]) for value in repeated.slice(0, 5).to_pylist())
+    raise TableError(f"{source} has {len(repeated)} ids more than once ({shown}); ids must be unique: rename them")

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from aristotype.symmetry import GRID, space_group
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 Floats = NDArray[np.float64]
 SNAP = 1e-9
@@ -65,6 +69,16 @@ def read_free(number: int, index: int, points: Floats) -> tuple[Floats, Floats]:
     # A point on the position lies there up to rounding; what is far off never ties with it.
     key = np.where(residual <= best + SNAP, order_key(free), np.iinfo(np.int64).max)
     return free[np.arange(len(points)), key.argmin(axis=1)], best[:, 0]
+
+
+def by_position(group: NDArray[np.int64], letters: NDArray[np.int64]) -> Iterator[tuple[int, int, NDArray[np.int64]]]:
+    """Sites by position, one at a time: (space group, letter index, places of the sites)."""
+    kind = group * 32 + letters
+    order = np.argsort(kind, kind="stable")
+    kinds, counts = np.unique(kind[order], return_counts=True)
+    stops = np.cumsum(counts)
+    for which, start, stop in zip(kinds.tolist(), stops - counts, stops, strict=True):
+        yield which // 32, which % 32, order[start:stop]
 
 
 def wrap(free: Floats) -> Floats:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from aristotype.crystal._checks import Cell, Limits, complaints
 from aristotype.crystal._schema import centring_orders, freedoms, multiplicities
-from aristotype.crystal._sites import order_key, read_free
+from aristotype.crystal._sites import by_position, order_key, read_free
 from aristotype.crystal._table import CrystalTable
 from aristotype.errors import StructureError
 from aristotype.symmetry import LETTERS, cell_parameters, lattice_constraints
@@ -197,11 +197,7 @@ def _unsound(owner: NDArray[np.int64], off: Floats, breach: Floats) -> dict[int,
 def _read_all(group: NDArray[np.int64], letters: NDArray[np.int64], points: Floats) -> tuple[Floats, Floats]:
     """Canonical free parameters (sites, 3), zero beyond the freedom, and distances (sites,), one call a position."""
     free, off = np.zeros((len(points), 3)), np.zeros(len(points))
-    position = group * 32 + letters
-    order = np.argsort(position, kind="stable")
-    kinds, starts = np.unique(position[order], return_index=True)
-    for kind, sites in zip(kinds.tolist(), np.split(order, starts[1:]), strict=True):
-        number, index = divmod(kind, 32)
+    for number, index, sites in by_position(group, letters):
         values, off[sites] = read_free(number, index, points[sites])
         free[sites, : values.shape[1]] = values
     return free, off

@@ -6,15 +6,15 @@ from typing import TYPE_CHECKING, Any, Literal, overload
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from aristotype._files import atomic_path, printable, refuse_overwrite
+from aristotype.crystal._build import arrays_table, genes_table, row_object, rows_table
 from aristotype.crystal._export import Format, export, to_atoms, to_structures
 from aristotype.crystal._genes import GeneBatch
-from aristotype.crystal._rows import Crystal, Gene
-from aristotype.crystal._schema import COLUMNS, check_versions, conform, ragged, version_metadata
-from aristotype.errors import InputError, TableError, UnknownNameError
+from aristotype.crystal._rows import Gene
+from aristotype.crystal._schema import COLUMNS, check_ids, check_versions, conform, ragged, version_metadata
+from aristotype.errors import TableError, UnknownNameError
 
 if TYPE_CHECKING:
     import os
@@ -41,7 +41,7 @@ class CrystalTable:
 
     def __init__(self, table: pa.Table) -> None:
         self._table = conform(table).replace_schema_metadata(version_metadata())
-        _check_ids(self._table)
+        check_ids(self._table)
 
     @classmethod
     def _trusted(cls, table: pa.Table) -> CrystalTable:
@@ -72,7 +72,7 @@ class CrystalTable:
         check_versions(table.schema.metadata, name)
         out = cls.__new__(cls)
         out._table = conform(table, name).replace_schema_metadata(version_metadata())
-        _check_ids(out._table, name)
+        check_ids(out._table, name)
         return out
 
     @classmethod
@@ -86,21 +86,7 @@ class CrystalTable:
         Raises:
             TableError: a gene has a position that does not exist, or ids repeat.
         """
-        occupied = genes.wyckoffs >= 0
-        offsets = np.concatenate([[0], np.cumsum(occupied.sum(axis=1))]).astype(np.int32)
-        n = len(genes)
-        return cls(
-            pa.table(
-                {
-                    "id": pa.array(_names(ids, n), pa.string()),
-                    "space_group": pa.array(genes.space_group, pa.int16()),
-                    "elements": pa.ListArray.from_arrays(offsets, pa.array(genes.elements[occupied], pa.int8())),
-                    "wyckoffs": pa.ListArray.from_arrays(offsets, pa.array(genes.wyckoffs[occupied], pa.int8())),
-                    "free": pa.nulls(n, COLUMNS.field("free").type),
-                    "lattice": pa.nulls(n, COLUMNS.field("lattice").type),
-                }
-            )
-        )
+        return cls(genes_table(genes, ids))
 
     @classmethod
     def from_arrays(
@@ -128,32 +114,15 @@ class CrystalTable:
         Raises:
             TableError: the arrays do not fit together, or ids repeat.
         """
-        from aristotype.crystal._schema import freedoms
-
-        group, counts = np.asarray(space_group, np.int16), np.asarray(num_sites, np.int64)
-        letters = np.asarray(wyckoffs, np.int8)
-        owner = np.repeat(np.arange(len(group)), counts)
-        if len(owner) != len(letters):
-            raise TableError(
-                f"num_sites add up to {len(owner)}, but there are {len(letters)} wyckoffs; they must agree"
-            )
-        per_row = np.bincount(owner, weights=freedoms()[group[owner], letters], minlength=len(group)).astype(np.int64)
-        values = np.asarray(free, np.float64).reshape(-1)
-        if len(values) != per_row.sum():
-            raise TableError(f"{len(values)} free parameters for positions that have {per_row.sum()}; they must agree")
-        offsets = np.concatenate([[0], np.cumsum(counts)]).astype(np.int32)
-        free_offsets = np.concatenate([[0], np.cumsum(per_row)]).astype(np.int32)
-        cells = pa.array(np.ascontiguousarray(lattice, np.float64).reshape(-1))
         return cls(
-            pa.table(
-                {
-                    "id": pa.array(_names(ids, len(group)), pa.string()),
-                    "space_group": pa.array(group),
-                    "elements": pa.ListArray.from_arrays(offsets, pa.array(np.asarray(elements, np.int8))),
-                    "wyckoffs": pa.ListArray.from_arrays(offsets, pa.array(letters)),
-                    "free": pa.ListArray.from_arrays(free_offsets, pa.array(values)),
-                    "lattice": pa.FixedSizeListArray.from_arrays(cells, 6),
-                }
+            arrays_table(
+                group=np.asarray(space_group, np.int16),
+                counts=np.asarray(num_sites, np.int64),
+                elements=np.asarray(elements, np.int8),
+                letters=np.asarray(wyckoffs, np.int8),
+                free=np.asarray(free, np.float64).reshape(-1),
+                lattice=np.ascontiguousarray(lattice, np.float64).reshape(-1),
+                ids=ids,
             )
         )
 
@@ -164,16 +133,7 @@ class CrystalTable:
         Raises:
             TableError: ids repeat, or a free parameter or cell is out of range.
         """
-        rows = list(crystals)
-        columns: dict[str, list[Any]] = {name: [] for name in COLUMNS.names}
-        for number, row in enumerate(rows):
-            columns["id"].append(row.id or str(number))
-            columns["space_group"].append(row.space_group)
-            columns["elements"].append(row.elements)
-            columns["wyckoffs"].append(row.wyckoffs)
-            columns["free"].append(row.free if isinstance(row, Crystal) else None)
-            columns["lattice"].append(row.lattice if isinstance(row, Crystal) else None)
-        return cls(pa.table([pa.array(columns[f.name], f.type) for f in COLUMNS], schema=COLUMNS))
+        return cls(rows_table(list(crystals)))
 
     @classmethod
     def concatenate(cls, tables: Sequence[CrystalTable]) -> CrystalTable:
@@ -189,7 +149,7 @@ class CrystalTable:
         except pa.ArrowException as error:
             raise TableError(f"tables do not fit together: {error}; give the column one type") from error
         out = cls._trusted(joined.replace_schema_metadata(version_metadata()))
-        _check_ids(out._table)
+        check_ids(out._table)
         return out
 
     # Looking at it ----------------------------------------------------------------------------------------------------
@@ -266,7 +226,7 @@ class CrystalTable:
     def __iter__(self) -> Iterator[Gene]:
         for batch in self._table.select(COLUMNS.names).to_batches(max_chunksize=1024):
             for row in batch.to_pylist():
-                yield _row(row)
+                yield row_object(row)
 
     @overload
     def __getitem__(self, index: int) -> Gene: ...
@@ -285,7 +245,7 @@ class CrystalTable:
             return self._trusted(self._table.take(np.arange(start, stop, step)))
         if not -len(self) <= index < len(self):
             raise IndexError(f"row {index} of a table with {len(self)} rows")
-        return _row(self._table.select(COLUMNS.names).slice(index % len(self), 1).to_pylist()[0])
+        return row_object(self._table.select(COLUMNS.names).slice(index % len(self), 1).to_pylist()[0])
 
     def __repr__(self) -> str:
         extra = self.columns[len(COLUMNS) :]
@@ -363,7 +323,7 @@ class CrystalTable:
         self,
         path: str | os.PathLike[str],
         *,
-        format: Format | Literal[parquet] = "parquet",
+        format: Format | Literal["parquet"] = "parquet",
         primitive: bool = False,
         force: bool = False,
     ) -> None:
@@ -396,26 +356,6 @@ class CrystalTable:
         return to_atoms(self, primitive=primitive)
 
 
-def _row(row: dict[str, Any]) -> Gene:
-    gene = {
-        "id": row["id"],
-        "space_group": row["space_group"],
-        "elements": tuple(row["elements"]),
-        "wyckoffs": tuple(row["wyckoffs"]),
-    }
-    if row["lattice"] is None:
-        return Gene(**gene)
-    return Crystal(**gene, free=tuple(row["free"]), lattice=tuple(row["lattice"]))
-
-
-def _names(ids: Sequence[str] | None, count: int) -> list[str]:
-    if ids is None:
-        return [str(row) for row in range(count)]
-    if len(ids) != count:
-        raise InputError(f"{len(ids)} ids for {count} rows; give one a row, or none")
-    return [str(name) for name in ids]
-
-
 def _as_column(values: Any, count: int, name: str) -> pa.Array | pa.ChunkedArray:
     if isinstance(values, (str, bytes, int, float, bool)) or values is None:
         return pa.array([values] * count)
@@ -423,12 +363,3 @@ def _as_column(values: Any, count: int, name: str) -> pa.Array | pa.ChunkedArray
     if len(array) != count:
         raise TableError(f"column {name} has {len(array)} values for {count} rows; they must agree")
     return array
-
-
-def _check_ids(table: pa.Table, source: str = "the table") -> None:
-    if pc.count_distinct(table["id"]).as_py() == table.num_rows:
-        return
-    counts = pc.value_counts(table["id"].combine_chunks())
-    repeated = counts.filter(pc.greater(counts.field("counts"), 1))
-    shown = ", ".join(repr(value["values"]) for value in repeated.slice(0, 5).to_pylist())
-    raise TableError(f"{source} has {len(repeated)} ids more than once ({shown}); ids must be unique: rename them")
