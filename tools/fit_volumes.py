@@ -133,7 +133,8 @@ def main() -> None:
     volumes, fallback, quality = fit_volumes(compositions(table), volume)
     priors = {
         "provenance": {
-            "command": f"python tools/fit_volumes.py --data {args.data.name} --share {args.share:g} --out {args.out.as_posix()}",
+            "command": f"python tools/fit_volumes.py --data {args.data.name} --share {args.share:g} "
+            f"--out {args.out.as_posix()}",
             "data": f"{args.data.name}: {len(table)} crystals, {100 * args.share:.1f} % of the train split of MP-20 "
             "(Materials Project, CC BY 4.0; split of the CDVAE repository)",
             "radii": "ase.data.covalent_radii (Cordero et al., Dalton Trans. 2008, 2832), Angstrom",

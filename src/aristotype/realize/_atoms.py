@@ -51,7 +51,7 @@ def position_maps(number: int, letter: int) -> PositionMaps:
     linear = np.zeros((position.multiplicity, 3, 3))
     linear[:, :, : position.freedom] = to_primitive @ position.orbit_linear
     origin = position.orbit_origin / GRID @ to_primitive.T
-    # Images that differ by a vector of the lattice for every choice of free parameters are one atom of the primitive cell.
+    # Images that differ by a vector of the lattice, whatever the free parameters, are one atom of the primitive cell.
     probe = np.round((linear @ np.array([0.1234, 0.3271, 0.4019]) + origin) * 2**20).astype(np.int64) % 2**20
     near = np.abs((probe[:, None] - probe[None] + 2**19) % 2**20 - 2**19).max(axis=2) < 2**10
     kept = near.argmax(axis=1) == np.arange(len(probe))

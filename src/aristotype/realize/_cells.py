@@ -16,7 +16,7 @@ _SHORTER = 1.0 - 1e-9
 
 
 def cell_vectors(shape: Tensor, volume: Tensor, basis: Tensor, fixed: Tensor) -> Tensor:
-    """Row vectors (n, 3, 3) of conventional cells, a along x and b in the xy plane; differentiable.
+    """Row vectors (n, 3, 3) of conventional cells, a along x and b in the xy plane.
 
     Args:
         shape: (n, 6) free cell parameters as in `Priors`.
@@ -24,23 +24,54 @@ def cell_vectors(shape: Tensor, volume: Tensor, basis: Tensor, fixed: Tensor) ->
         basis: (n, 6, 6) of the group of each row, see `Priors`.
         fixed: (n, 6).
     """
-    unit = unit_cell(shape, basis, fixed)
-    (ax, _, _), (_, by, _), (_, _, cz) = ((row[:, 0], row[:, 1], row[:, 2]) for row in unit.unbind(1))
-    scale = (volume / (ax * by * cz)) ** (1.0 / 3.0)
+    parameters = (combined(shape[:, :, None], basis.transpose(1, 2)) + fixed).contiguous()
+    length, cos = torch.exp(parameters)[:, :3], torch.cos(parameters)
+    sin = torch.sin(parameters[:, 5].contiguous())
+    cx, cy, cz = _third(cos, sin)
+    zero = torch.zeros_like(sin)
+    rows = (torch.ones_like(sin), zero, zero, cos[:, 5], sin, zero, cx, cy, cz)
+    unit = torch.stack(rows, dim=1).reshape(-1, 3, 3) * length[:, :, None]
+    # Not `** (1 / 3)`: its last bit depends on the place in the array.
+    scale = torch.exp(torch.log(volume / (unit[:, 0, 0] * unit[:, 1, 1] * unit[:, 2, 2])) / 3.0)
     return unit * scale[:, None, None]
 
 
-def unit_cell(shape: Tensor, basis: Tensor, fixed: Tensor) -> Tensor:
-    """The vectors of `cell_vectors` before their volume is set."""
-    parameters = combined(shape[:, :, None], basis.transpose(1, 2))[:, :] + fixed
-    length, cos = torch.exp(parameters[:, :3]), torch.cos(parameters[:, 3:])
-    sin = torch.sin(parameters[:, 5])
-    zero = torch.zeros_like(sin)
-    cx = cos[:, 1]
-    cy = (cos[:, 0] - cos[:, 1] * cos[:, 2]) / sin
-    cz = torch.sqrt(1.0 - cx * cx - cy * cy)
-    rows = (torch.ones_like(sin), zero, zero, cos[:, 2], sin, zero, cx, cy, cz)
-    return torch.stack(rows, dim=1).reshape(-1, 3, 3) * length[:, :, None]
+def shape_slope(cells: Tensor, shape: Tensor, basis: Tensor, fixed: Tensor, by_cell: Tensor) -> Tensor:
+    """Derivatives (n, 6) of an energy by the shape, the volume being kept, from those by the vectors (n, 3, 3).
+
+    The product rule on `cell_vectors`, with log det = log of the lengths + log(sin gamma) + log(third component of the
+    direction of c).
+    """
+    parameters = (combined(shape[:, :, None], basis.transpose(1, 2)) + fixed).contiguous()
+    cos, sin = torch.cos(parameters), torch.sin(parameters)
+    cx, cy, cz = _third(cos, sin[:, 5])
+    along = [_dot3(by_cell[:, k], cells[:, k]) for k in range(3)]
+    shrink = (along[0] + along[1] + along[2]) / 3.0
+    b, c = cells[:, 1, 1] / sin[:, 5], cells[:, 2, 2] / cz  # lengths
+    slopes = [along[k] - shrink for k in range(3)]
+    cotangent = cos[:, 5] / sin[:, 5]
+    zero = torch.zeros_like(cx)
+    for dx, dy, turn in (
+        (zero, -sin[:, 3] / sin[:, 5], zero),
+        (-sin[:, 4], sin[:, 4] * cotangent, zero),
+        (zero, cos[:, 4] - cy * cotangent, torch.ones_like(zero)),
+    ):
+        dz = -(cx * dx + cy * dy) / cz
+        slope = c * (by_cell[:, 2, 0] * dx + by_cell[:, 2, 1] * dy + by_cell[:, 2, 2] * dz)
+        slope = slope + turn * b * (by_cell[:, 1, 1] * cos[:, 5] - by_cell[:, 1, 0] * sin[:, 5])
+        slopes.append(slope - shrink * (turn * cotangent + dz / cz))
+    return combined(torch.stack(slopes, dim=1)[:, :, None], basis)
+
+
+def _third(cos: Tensor, sin_gamma: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Direction of c in Cartesian axes, from cosines of the angles in columns 3 to 5."""
+    cx = cos[:, 4]
+    cy = (cos[:, 3] - cx * cos[:, 5]) / sin_gamma
+    return cx, cy, torch.sqrt(1.0 - cx * cx - cy * cy)
+
+
+def _dot3(left: Tensor, right: Tensor) -> Tensor:
+    return left[:, 0] * right[:, 0] + left[:, 1] * right[:, 1] + left[:, 2] * right[:, 2]
 
 
 def combined(weights: Tensor, rows: Tensor) -> Tensor:

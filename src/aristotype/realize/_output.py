@@ -23,7 +23,7 @@ def cell_of(atoms: Atoms, geometry: Geometry) -> Floats:
     """Cells (n, 6) in Angstrom and degrees, exactly within the constraints of their groups."""
     data = priors()
     basis, fixed = data.basis[atoms.group], np.rint(np.degrees(data.fixed[atoms.group]))
-    parameters = sum(basis[:, :, k] * geometry.shape[:, k, None] for k in range(6))
+    parameters = (basis * geometry.shape[:, None, :]).sum(axis=2)  # one term a sum: exact
     cells = np.empty((len(atoms), 6))
     cells[:, :3] = np.exp(parameters[:, :3])
     cells[:, 3:] = np.where(basis[:, 3:].any(axis=2), np.degrees(parameters[:, 3:]), fixed[:, 3:])
@@ -46,7 +46,7 @@ def with_geometry(table: CrystalTable, atoms: Atoms, geometry: Geometry) -> Crys
     used = np.arange(3) < atoms.site_freedom[:, None]
     free = np.where(used, free, 0.0)
     letters, _ = table.ragged("wyckoffs")
-    # A site keeps its place among those of its row; equal ones (letter and element) share out their parameters in order.
+    # A site keeps its place in its row; equal ones (letter and element) share out their parameters in order.
     kind = (atoms.site_row, letters.astype(np.int64), atoms.site_element)
     places = np.lexsort(kind[::-1])
     values = np.lexsort((free[:, 2], free[:, 1], free[:, 0], *kind[::-1]))

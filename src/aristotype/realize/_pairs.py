@@ -148,8 +148,8 @@ class NearPairs:
         """Gradient of the energy, sum of (1 - distance / reach)^2 over the pairs of atoms of a crystal.
 
         Returns:
-            force (s, 3) along which the energy of one crystal rises fastest for an atom of each site, in 1/Angstrom, and
-            the derivative (n, 3, 3) by the vectors of the primitive cells.
+            slope (s, 3) of the energy of one crystal by the place of one atom of each site, in 1/Angstrom, and the
+            derivative (n, 3, 3) by the vectors of the primitive cells.
         """
         step = points[self.first] - points[self.second] + self.shift
         vector = combined(step[:, :, None], cells[self.row])

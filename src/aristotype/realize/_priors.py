@@ -27,8 +27,8 @@ _REACH = 3.0
 class Priors:
     """The shipped numbers as arrays, by atomic number or by number of the space group.
 
-    Shapes are the free cell parameters in the order of `lattice_constraints(n).names`, padded with zeros to six: natural
-    logarithms of lengths over the cube root of the volume, angles in radians.
+    Shapes are the free cell parameters in the order of `lattice_constraints(n).names`, padded with zeros to six:
+    natural logarithms of lengths over the cube root of the volume, angles in radians.
     """
 
     volumes: Floats  # (119,) cubic Angstrom an atom, NaN where there is none

@@ -39,12 +39,13 @@ def realize(
 ) -> CrystalTable:
     """Gives every gene a geometry: a cell and free parameters with which no two atoms are too close.
 
-    The volume is the sum of volumes of the elements, the shape of the cell is drawn from what crystals of the same system
-    and centring have, and free parameters are drawn at random; then atoms that are too close repel each other, the shape
-    of the cell follows and its volume stays. Only what symmetry leaves free ever moves, so every crystal has the symmetry
-    of its gene. Genes that get stuck are tried again at larger volumes.
+    The volume is the sum of volumes of the elements, the shape of the cell is drawn from what crystals of the same
+    system and centring have, and free parameters are drawn at random; then atoms that are too close repel each other,
+    the shape of the cell follows and its volume stays. Only what symmetry leaves free ever moves, so every crystal has
+    the symmetry of its gene. Genes that get stuck are tried again at larger volumes.
 
-    A crystal depends on the seed and its own row (its id and its gene), not on the other rows.
+    A crystal depends on the seed and its own row (its id and its gene) alone: on one machine it is the same to the last
+    bit whatever else is in the table, in which order, and on how many threads. Other machines may round differently.
 
     Args:
         table: genes.
@@ -54,24 +55,27 @@ def realize(
         progress: called with the rows done and all rows, now and then.
 
     Returns:
-        the rows that succeeded, in order, with `free`, `lattice` and the columns `min_distance_ratio` (smallest distance
-        of two atoms over the sum of their covalent radii), `volume_per_atom` (cubic Angstrom), `trials` (starts that were
-        solved) and `gene_kept` (whether the crystal, encoded again, has its gene; null where that was not asked for; false
-        for genes whose letters force a higher symmetry at every geometry).
+        the rows that succeeded, in order, with `free`, `lattice` and the columns `min_distance_ratio` (smallest
+        distance of two atoms over the sum of their covalent radii), `volume_per_atom` (cubic Angstrom), `trials`
+        (starts that were solved) and `gene_kept` (whether the crystal, encoded again, has its gene; null where that was
+        not asked for; false for genes whose letters force a higher symmetry at every geometry).
 
     Raises:
         TableError: a row has a geometry already.
     """
     config = config or RealizeConfig()
     _refuse_crystals(table)
-    lost = [Failure(index=row, id=table.ids[row], reason=reason) for row, reason in _unfit(table, config).items()]
+    names = table.ids
+    lost = [Failure(index=row, id=names[row], reason=reason) for row, reason in _unfit(table, config).items()]
     fit = np.setdiff1d(np.arange(len(table)), [failure.index for failure in lost])
     genes = table.take(fit)
     work = _Work(genes, seed, config)
     report = (lambda done: progress(done + len(lost), len(table))) if progress else (lambda done: None)
     found = work.run(report)
-    for row in np.flatnonzero(~found).tolist():
-        lost.append(Failure(index=int(fit[row]), id=genes.ids[row], reason=work.reason(row)))
+    ids = genes.ids
+    lost += [
+        Failure(index=int(fit[row]), id=ids[row], reason=work.reason(row)) for row in np.flatnonzero(~found).tolist()
+    ]
     lost.sort(key=lambda failure: failure.index)
     if failures is not None:
         failures.extend(lost)
@@ -89,8 +93,8 @@ def _refuse_crystals(table: CrystalTable) -> None:
     if crystals.any():
         row = int(crystals.argmax())
         raise TableError(
-            f"{int(crystals.sum())} of {len(table)} rows have a geometry already, first row {row} (id {table.ids[row]!r}); "
-            "pass genes: CrystalTable.from_genes(table.genes(), table.ids) forgets the geometry"
+            f"{int(crystals.sum())} of {len(table)} rows have a geometry already, first row {row} (id "
+            f"{table.ids[row]!r}); pass genes: CrystalTable.from_genes(table.genes(), table.ids) forgets the geometry"
         )
 
 
@@ -176,10 +180,11 @@ class _Work:
     def reason(self, row: int) -> str:
         """Why a gene has no geometry."""
         config = self._config
+        largest = config.expansion ** (config.rounds - 1)
         return (
-            f"after {self._rounds[row] * config.trials} trials, the last at {config.expansion ** (config.rounds - 1):.2f} "
-            f"times its expected volume, two atoms are at {self._closest[row]:.2f} of the sum of their radii at best and "
-            f"the limit is {config.min_ratio:g}; give more rounds or trials, or a smaller min_ratio"
+            f"after {self._rounds[row] * config.trials} trials, the last at {largest:.2f} times "
+            f"its expected volume, two atoms are at {self._closest[row]:.2f} of the sum of their radii at best; "
+            f"the limit is {config.min_ratio:g}: give more rounds or trials, or a smaller min_ratio"
         )
 
     def table(self, rows: Ints) -> CrystalTable:

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from aristotype.realize._atoms import primitive_basis
-from aristotype.realize._cells import cell_vectors, combined, product_of
+from aristotype.realize._cells import cell_vectors, combined, product_of, shape_slope
 from aristotype.realize._pairs import AllPairs, NearPairs, measure
 from aristotype.realize._priors import priors
 from aristotype.realize._random import stream
@@ -63,7 +63,7 @@ class Trials:
         """Which genes (n,) have an accepted trial, and of those the one of lowest energy."""
         accepted = self.closest >= min_ratio
         place = np.where(accepted, self.energy, np.inf).argmin(axis=1)
-        found = accepted.any(axis=1)
+        found = np.logical_or.reduce(accepted, axis=1)
         trials = self.closest.shape[1]
         return found, self.geometry.take(self.atoms, (place + trials * np.arange(len(place)))[found])
 
@@ -111,7 +111,7 @@ def solve(atoms: Atoms, keys: NDArray[np.uint64], round_: int, volume: Floats, c
 def assess(atoms: Atoms, geometry: Geometry, target: float, dtype: torch.dtype) -> tuple[Floats, Floats]:
     """Smallest distance (n,) as a fraction of the sum of radii, and energy (n,) of geometries."""
     problem = _Problem(atoms, geometry, dtype)
-    cells = problem.cells(torch.from_numpy(geometry.shape).to(dtype))
+    cells = problem.primitive_cells(problem.cells(torch.from_numpy(geometry.shape).to(dtype)))
     points = problem.points(torch.from_numpy(geometry.free).to(dtype))
     closest, energy = measure(problem.pairs, points, problem.atom_row, cells, target)
     return closest.double().numpy(), energy.double().numpy()
@@ -153,8 +153,17 @@ class _Problem:
         self.pairs = AllPairs.of(atoms, data.radii, dtype)
 
     def cells(self, shape: Tensor) -> Tensor:
-        """Vectors (n, 3, 3) of the primitive cells."""
-        return product_of(self.primitive, cell_vectors(shape, self.volume, self.basis, self.fixed))
+        """Vectors (n, 3, 3) of the conventional cells."""
+        return cell_vectors(shape, self.volume, self.basis, self.fixed)
+
+    def primitive_cells(self, cells: Tensor) -> Tensor:
+        """Vectors (n, 3, 3) of the primitive cells, from those of the conventional ones."""
+        return product_of(self.primitive, cells)
+
+    def shape_slope(self, cells: Tensor, shape: Tensor, by_primitive: Tensor) -> Tensor:
+        """Derivatives (n, 6) by the shape, from those by the vectors of the primitive cells."""
+        by_cell = product_of(self.primitive.transpose(1, 2), by_primitive)
+        return shape_slope(cells, shape, self.basis, self.fixed, by_cell)
 
     def points(self, free: Tensor) -> Tensor:
         """Primitive coordinates (a, 3) of all atoms."""
@@ -193,21 +202,18 @@ def descend(atoms: Atoms, geometry: Geometry, config: RealizeConfig) -> Geometry
     """Moves atoms and shapes of cells, volumes kept, down the energy of overlap; in single precision."""
     problem = _Problem(atoms, geometry, torch.float32)
     shape, free = (torch.from_numpy(a).float() for a in (geometry.shape, geometry.free))
-    length = problem.free_length(problem.cells(shape))
+    length = problem.free_length(problem.primitive_cells(problem.cells(shape)))
     on_free, on_shape = _Adam(free), _Adam(shape)
     near = None
     for step in range(config.steps):
-        with torch.enable_grad():
-            variable = shape.requires_grad_(True)
-            graph = problem.cells(variable)
-        cells, points = graph.detach(), problem.points(free)
+        conventional, points = problem.cells(shape), problem.points(free)
+        cells = problem.primitive_cells(conventional)
         if near is None or step % _LISTED == 0:
             near = NearPairs.among(problem.pairs, points, problem.atom_row, cells, config.target_ratio, _SKIN)
         force, by_cell = near.gradients(points, cells)
-        (by_shape,) = torch.autograd.grad(graph, variable, by_cell)
         fade = 0.05 + 0.475 * (1.0 + math.cos(math.pi * step / config.steps))
         slope = problem.free_slope(force, cells) / length
         free = free - fade * _STRIDE * on_free.direction(slope) / length
-        shape = shape.detach() - fade * _STRAIN * on_shape.direction(by_shape)
+        shape = shape - fade * _STRAIN * on_shape.direction(problem.shape_slope(conventional, shape, by_cell))
         shape = torch.minimum(torch.maximum(shape, problem.low), problem.high)
     return Geometry(shape=shape.double().numpy(), volume=geometry.volume, free=free.double().numpy())
