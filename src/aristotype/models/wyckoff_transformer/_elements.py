@@ -1,10 +1,13 @@
 """p(elements | template): which element sits on each position, given all positions.
 
-Sites stand in canonical order; among sites on one position the elements do not decrease, so that a multiset is written in
-exactly one way. The template is read by layers that see all of it; the elements are written one a site by causal layers.
+Sites stand in canonical order; among sites on one position the elements do not decrease, so that a multiset is written
+in exactly one way. The template is read by layers that see all of it; causal layers write the elements, one a site.
 """
 
 from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -12,6 +15,10 @@ from torch.nn import functional
 
 from aristotype.models.blocks import ElementEmbedding, KeyValueCache, Layer, SiteEmbedding
 from aristotype.models.wyckoff_transformer._config import WyckoffTransformerConfig
+
+
+_LENGTHS = (12, 8, 5, 3)
+"""Templates are read in batches between these numbers of sites."""
 
 
 class ElementNetwork(nn.Module):
@@ -26,8 +33,13 @@ class ElementNetwork(nn.Module):
         self.current = nn.Linear(width, width)
         self.previous = nn.Linear(width, width)
         self.start = nn.Parameter(torch.zeros(width))
-        self.encoder = nn.ModuleList(Layer(width, config.heads, config.dropout) for _ in range(config.encoder_layers))
-        self.decoder = nn.ModuleList(Layer(width, config.heads, config.dropout) for _ in range(config.decoder_layers))
+
+        def layers(count: int) -> Sequence[Layer]:
+            made = nn.ModuleList(Layer(width, config.heads, config.dropout) for _ in range(count))
+            return cast("Sequence[Layer]", made)
+
+        self.encoder = layers(config.encoder_layers)
+        self.decoder = layers(config.decoder_layers)
         self.norm = nn.LayerNorm(width)
         self.out = nn.Linear(width, config.element_width)
         self.bias = nn.Parameter(torch.zeros(len(config.elements)))
@@ -59,9 +71,25 @@ class ElementNetwork(nn.Module):
         picked = functional.log_softmax(logits.float(), dim=-1).gather(2, elements[..., None])
         return picked[..., 0].sum(dim=1)
 
-    def start_decoding(self, group: Tensor, wyckoffs: Tensor, present: Tensor) -> Decoding:
-        """Prepares to write elements site by site for templates sorted by decreasing number of sites."""
-        return Decoding(self, self.encode(group, wyckoffs, present))
+    def start_decoding(self, group: Tensor, wyckoffs: Tensor, sites: Tensor) -> Decoding:
+        """Prepares to write elements site by site.
+
+        Rows are sorted by decreasing number of sites (n,); templates of like length are read together, because most are
+        far shorter than the longest.
+        """
+        width = self.current.in_features
+        context = self.start.new_zeros(*wyckoffs.shape, width)
+        places = torch.arange(wyckoffs.shape[1], device=wyckoffs.device)
+        first = 0
+        for longest in (*_LENGTHS, 0):
+            last = int((sites > longest).sum())
+            if last > first:
+                length = int(sites[first])
+                present = places[:length] < sites[first:last, None]
+                rows = slice(first, last)
+                context[rows, :length] = self.encode(group[rows], wyckoffs[rows, :length], present)
+                first = last
+        return Decoding(self, context)
 
 
 class Decoding:
@@ -78,7 +106,7 @@ class Decoding:
         self.caches = [KeyValueCache(rows, heads, sites, width // heads, context) for _ in network.decoder]
 
     def step(self, site: int, rows: int, last: Tensor | None) -> Tensor:
-        """Logits (rows, vocabulary) for site number `site` of the first `rows` rows; `last` (rows,) are the elements before."""
+        """Logits (rows, vocabulary) for site number `site` of the first `rows` rows; `last` (rows,) sit before it."""
         if last is None:
             seen = self.network.start.expand(rows, -1)
         else:

@@ -1,8 +1,8 @@
 """Draws genes from a WyckoffTransformer, block by block, every row from its own random stream.
 
-Row i depends on (seed, i), the model and the conditions alone: rows are decoded in blocks of fixed size, so that a longer
-run begins with the shorter one, to the bit on one machine. Under conditions on the elements every row is chosen among
-`PROPOSALS` candidates that all satisfy them, with the probability that the masks took away as weight
+Row i depends on (seed, i), the model and the conditions alone: rows are decoded in blocks of fixed size, so that a
+longer run begins with the shorter one, to the bit on one machine. Under conditions on the elements every row is chosen
+among `PROPOSALS` candidates that all satisfy them, with the probability that the masks left as weight
 (sampling-importance-resampling, Rubin 1988): masks alone would satisfy the conditions with the wrong chemistry.
 """
 
@@ -37,7 +37,7 @@ class _Proposals:
 
     group: NDArray[np.int64]  # (n,)
     letters: NDArray[np.int64]  # (n, S), -1 where there is no site
-    log_weight: NDArray[np.float64]  # (n,) log of the probability that masks took away so far, negated
+    log_weight: NDArray[np.float64]  # (n,) log of the probability that the masks left so far
 
 
 @torch.no_grad()
@@ -112,7 +112,7 @@ def _draw_templates(model: WyckoffTransformer, plan: Plan, seed: int, rows: NDAr
 def _write(
     model: WyckoffTransformer, plan: Plan, group: NDArray[np.int64], draws: NDArray[np.float64]
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """Lets the writer make one template a row, letter by letter, within the plan's masks; canonical letters, log mass."""
+    """Lets the writer make one template a row, letter by letter, within the plan's masks; canonical letters, mass."""
     n, most = len(group), model.config.max_sites
     device = model.writer.stop.weight.device
     state = model.writer.start_writing(torch.from_numpy(group).to(device), most)
@@ -204,11 +204,9 @@ def _decode(
     letters = proposals.letters[order]
     sites = (letters >= 0).sum(axis=1)
     group = torch.from_numpy(proposals.group[order]).to(device)
-    present = torch.from_numpy(letters >= 0).to(device)
     width = int(sites.max())
-    state = network.start_decoding(
-        group, torch.from_numpy(np.maximum(letters[:, :width], 0)).to(device), present[:, :width]
-    )
+    wyckoffs = torch.from_numpy(np.maximum(letters[:, :width], 0)).to(device)
+    state = network.start_decoding(group, wyckoffs, torch.from_numpy(sites).to(device))
     chosen = np.full(letters.shape, -1, dtype=np.int64)
     log_mass = np.zeros(len(order))
     vocabulary = np.arange(len(plan.vocabulary))
