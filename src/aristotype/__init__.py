@@ -6,6 +6,7 @@ One name a step, each imported on first use, so that `import aristotype` costs n
     decode      a table of crystals back to structures
     load        a trained model by its shipped name or its folder
     realize     genes to crystals with geometry
+    generate    a model's new, distinct crystals, as many as asked for
     Conditions  what generated crystals must satisfy
 
 The packages below this one (`aristotype.symmetry`, `aristotype.crystal`, ...) hold everything else, and the page on
@@ -22,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from aristotype import errors as errors
     from aristotype.crystal import Conditions, Crystal, CrystalTable, Gene, decode, encode
+    from aristotype.discover import generate
     from aristotype.errors import AristotypeError
     from aristotype.models import load
     from aristotype.realize import realize
@@ -35,6 +37,7 @@ __all__ = [
     "decode",
     "encode",
     "errors",
+    "generate",
     "load",
     "realize",
 ]
@@ -49,6 +52,7 @@ _EXPORTS = {
     "decode": "aristotype.crystal:decode",
     "encode": "aristotype.crystal:encode",
     "errors": "aristotype.errors",
+    "generate": "aristotype.discover:generate",
     "load": "aristotype.models:load",
     "realize": "aristotype.realize:realize",
 }

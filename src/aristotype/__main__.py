@@ -1,0 +1,5 @@
+"""`python -m aristotype` is the command `aristotype`."""
+
+from aristotype.cli import main
+
+main()

@@ -1,0 +1,215 @@
+"""`aristotype generate`: new crystals from a model."""
+
+from __future__ import annotations
+
+import json
+import time
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from aristotype._files import atomic_directory, output_lock, printable, refuse_overwrite
+from aristotype.cli import _types as types
+from aristotype.cli._conditions import build_conditions
+from aristotype.cli._console import SOME_FAILED, complain, list_failures, progress, say, seconds_text, show_table
+from aristotype.errors import InputError, OutputError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from aristotype.discover import GenerateResult
+
+DEFAULT_MODEL = "wyckoff-transformer-mp20"
+SUMMARY = "summary.json"
+"""The file by which a folder of ours is known."""
+_SHOWN = 20
+_TRIAL = 20  # crystals made for a time estimate
+
+EXAMPLES = """[bold]Examples[/bold]
+
+aristotype generate -n 100 --out out
+
+aristotype generate -n 50 --space-group 225,216 --elements Li,Mg,O --out halite --novel
+
+aristotype generate -n 16 --formula LiFePO4 --max-atoms 28 --out olivine
+
+aristotype generate -n 20 --template A2B_tP6_136_f_a --seed 7 --out rutile
+"""
+
+
+def generate(
+    out: types.OutFolder,
+    model: Annotated[str, typer.Option("--model", help="Shipped name or checkpoint folder.")] = DEFAULT_MODEL,
+    number: Annotated[int, typer.Option("-n", "--number", min=1, help="How many crystals.")] = 100,
+    space_group: types.SpaceGroups = None,
+    elements: types.Elements = None,
+    require: types.Require = None,
+    exclude: types.Exclude = None,
+    formula: types.Formula = None,
+    z: types.FormulaUnits = None,
+    sites: types.Sites = None,
+    max_atoms: types.MaxAtoms = None,
+    template: types.Template = None,
+    partial: types.Partial = None,
+    seed: types.Seed = 0,
+    genes_only: Annotated[bool, typer.Option("--genes-only", help="Stop before geometry; write no CIF.")] = False,
+    novel: Annotated[bool, typer.Option("--novel", help="Leave out what the model was trained on.")] = False,
+    keep_forced: Annotated[
+        bool, typer.Option("--keep-forced", help="Keep genes whose crystals always have a higher symmetry.")
+    ] = False,
+    force: types.Force = False,
+    dry_run: types.DryRun = False,
+) -> None:
+    """Generate new, distinct crystals: crystals.parquet, one CIF a crystal, summary.json and a table.
+
+    Crystals are the same for the same seed, and fewer of them are the first of more.
+
+    They have the geometry of a first realisation, which is not relaxed.
+    """
+    conditions = build_conditions(
+        space_group=space_group,
+        elements=elements,
+        require=require,
+        exclude=exclude,
+        formula=formula,
+        z=z,
+        sites=sites,
+        max_atoms=max_atoms,
+        template=template,
+        partial=partial,
+    )
+    settings = {"seed": seed, "genes_only": genes_only, "keep_forced": keep_forced, "novel": novel}
+    if dry_run:
+        _estimate(model, number, conditions, settings, out, force)
+        return
+    with output_lock(out):
+        _check_out(out, force)
+        result, seconds = _run(model, number, conditions, settings)
+        if not len(result.table):
+            raise InputError(f"nothing was generated, and nothing written; {_counts(result)}; loosen the conditions")
+        _write(result, out, {"seconds": round(seconds, 2), "checkpoint": printable(model)})
+    _show(result, out, seconds)
+    if not result.summary.complete:
+        raise typer.Exit(SOME_FAILED)
+
+
+def _check_out(out: Path, force: bool) -> None:
+    """Refuses before the work what could not be written after it."""
+    refuse_overwrite(out, force)
+    if out.exists() and not out.is_dir():
+        raise OutputError(f"{printable(out)} is a file, and a folder is to be written; choose another path")
+    if out.is_dir() and any(out.iterdir()) and not (out / SUMMARY).is_file():
+        raise OutputError(
+            f"{printable(out)} is a folder that `aristotype generate` did not write (it holds no {SUMMARY}); choose "
+            "another path: --force replaces only what generate wrote"
+        )
+
+
+def _run(
+    model: str,
+    number: int,
+    conditions: Any,
+    settings: dict[str, Any],
+    report: Callable[[int, str], None] | None = None,
+) -> tuple[GenerateResult, float]:
+    """Loads the model and generates, with a progress bar; returns the result and the seconds without the loading."""
+    from aristotype.discover import generate
+    from aristotype.models import load
+
+    loaded = load(model)
+    begin = time.perf_counter()
+    with progress("generate", number) as update, warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # that crystals are missing is said in the end
+        show = report or update
+        result = generate(
+            loaded,
+            number,
+            None if conditions.is_free else conditions,
+            progress=lambda done, total, drawn: show(done, f"{drawn:,} drawn"),
+            **settings,
+        )
+    return result, time.perf_counter() - begin
+
+
+def _estimate(model: str, number: int, conditions: Any, settings: dict[str, Any], out: Path, force: bool) -> None:
+    """Makes a few crystals and says what all of them would take."""
+    _check_out(out, force)
+    few = min(number, _TRIAL)
+    result, seconds = _run(model, few, conditions, settings)
+    made = result.summary
+    if not made.crystals:
+        raise InputError(f"nothing would be generated; {_counts(result)}; loosen the conditions")
+    draws = made.attempts * number / made.crystals
+    # The first block costs the same for one crystal as for hundreds; a trial below one block overestimates.
+    at_most = seconds * max(1.0, number / made.crystals)
+    say(f"{number:,} crystals into {printable(out)}: about {draws:,.0f} genes to draw, at most {seconds_text(at_most)}")
+    if not made.complete:
+        say(f"  the conditions are narrow: {_counts(result)}")
+
+
+def _write(result: GenerateResult, out: Path, extra: dict[str, Any]) -> None:
+    """Writes the folder, whole or not at all."""
+    import hashlib
+
+    from aristotype.crystal import write_files
+
+    summary = {**result.summary.to_dict(), **extra}
+    with atomic_directory(out, marker=SUMMARY) as folder:
+        result.table.write(folder / "crystals.parquet")
+        summary["crystals_sha256"] = hashlib.sha256((folder / "crystals.parquet").read_bytes()).hexdigest()
+        if not result.summary.genes_only:
+            (folder / "cif").mkdir()
+            write_files(result.table, folder / "cif", "cif")
+        summary["failures"] = [{"id": failure.id, "reason": failure.reason} for failure in result.failures]
+        (folder / SUMMARY).write_text(json.dumps(summary, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def _show(result: GenerateResult, out: Path, seconds: float) -> None:
+    """Prints the first crystals, the counts, and what failed."""
+    from aristotype.symmetry import tables
+
+    table, summary = result.table, result.summary
+    genes = table.genes()
+    shown = table.arrow.slice(0, _SHOWN).to_pylist()
+    novelty = {True: "novel", False: "known", None: "?"}
+    rows = [
+        (
+            row["id"],
+            row["formula"],
+            f"{tables().symbols[row['space_group'] - 1]} ({row['space_group']})",
+            row["label"],
+            str(sites),
+            f"{row['log_prob']:.2f}" if row.get("log_prob") is not None else "",
+            novelty[row["novel"]],
+        )
+        for row, sites in zip(shown, genes.num_sites.tolist())
+    ]
+    columns = ("id", "formula", "group", "label", "sites", "log p (nats)", "novelty")
+    show_table([(name, "right" if name in ("sites", "log p (nats)") else "left") for name in columns], rows)
+    if len(table) > _SHOWN:
+        say(f"... and {len(table) - _SHOWN:,} more in {printable(out / 'crystals.parquet')}")
+    kind = "genes" if summary.genes_only else "crystals"
+    novel = "" if summary.novel is None else f", {summary.novel:,} of them novel"
+    say(f"{summary.crystals:,} {kind} in {printable(out)} in {seconds_text(seconds)}{novel}; {_counts(result)}")
+    if not summary.complete:
+        list_failures([(failure.id, failure.reason) for failure in result.failures], printable(out / SUMMARY))
+        complain(
+            f"{summary.crystals:,} of the {summary.requested:,} that were asked for: nothing new comes any more; "
+            "ask for fewer, or loosen the conditions"
+        )
+
+
+def _counts(result: GenerateResult) -> str:
+    """What became of the genes that are no crystals."""
+    summary = result.summary
+    parts = {
+        "repeated": summary.duplicates,
+        "of forced higher symmetry": summary.forced,
+        "known": summary.not_novel,
+        "without geometry": summary.failed,
+        "illegal": summary.illegal,
+    }
+    told = ", ".join(f"{count:,} {name}" for name, count in parts.items() if count)
+    return f"{summary.attempts:,} genes drawn{f' ({told} left out)' if told else ''}"

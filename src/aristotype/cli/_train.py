@@ -1,0 +1,236 @@
+"""`aristotype train`: a model from a dataset, or a checkpoint fine-tuned on your own table."""
+
+from __future__ import annotations
+
+import tempfile
+from dataclasses import field, make_dataclass, replace
+from importlib import import_module
+from importlib.resources import files
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from aristotype._files import atomic_path, printable, refuse_overwrite
+from aristotype.cli import _types as types
+from aristotype.cli._console import INTERRUPTED, say, seconds_text
+from aristotype.errors import CheckpointError, ConfigError, TableError, UnknownNameError
+
+if TYPE_CHECKING:
+    from types import ModuleType
+
+    from aristotype.crystal import GeneBatch
+    from aristotype.datasets import PreparedDataset
+
+# Family to its module, its configuration and its model.
+_FAMILIES = {
+    "wyckoff-transformer": (
+        "aristotype.models.wyckoff_transformer",
+        "WyckoffTransformerConfig",
+        "WyckoffTransformer",
+    )
+}
+_DEFAULTS = {"mp_20": "mp20.toml", "mpts_52": "mpts52.toml"}
+"""Configuration of a dataset; that of MP-20 for all others."""
+_TRIAL_STEPS = 10  # of a time estimate
+
+EXAMPLES = """[bold]Examples[/bold]
+
+aristotype train wyckoff-transformer --data mp_20 --out runs/mp20
+
+aristotype train wyckoff-transformer --data mp_20 --set model.width=96 --set training.epochs=3 --out runs/small
+
+aristotype train wyckoff-transformer --data mine.parquet --from wyckoff-transformer-mp20 --out runs/mine
+
+torchrun --nproc-per-node 2 -m aristotype train wyckoff-transformer --data mp_20 --out runs/two
+"""
+
+
+def train(
+    model: Annotated[str, typer.Argument(metavar="MODEL", help=f"Family: {', '.join(_FAMILIES)}.", show_default=False)],
+    data: Annotated[
+        str,
+        typer.Option(
+            "--data",
+            metavar="NAME|FILE",
+            help="Named dataset, or a table with train and val splits.",
+            show_default=False,
+        ),
+    ],
+    out: types.OutFolder,
+    config: Annotated[
+        Path | None,
+        typer.Option("--config", metavar="FILE", help="TOML with tables [model] and [training], over the defaults."),
+    ] = None,
+    start: Annotated[
+        str | None,
+        typer.Option("--from", metavar="CKPT", help="Fine-tune this: a shipped name or a checkpoint folder."),
+    ] = None,
+    overrides: Annotated[
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="One setting, such as training.epochs=3.")
+    ] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with the run in DIR; same command otherwise.")
+    ] = False,
+    processes: types.Processes = 1,
+    dry_run: types.DryRun = False,
+) -> None:
+    """Train a model, or fine-tune one on your own table; the best checkpoint is OUT/best.
+
+    Stop it with Ctrl-C and go on with --resume. Works under torchrun.
+
+    --processes is for preparing the data, if that is not done yet.
+    """
+    from aristotype.training import rank_and_world, to_toml
+
+    settings = resolve_settings(model, data, config, overrides or [], fine_tune=start is not None)
+    writes = rank_and_world()[0] == 0
+    if writes and not resume:
+        refuse_overwrite_run(out)
+    prepared = _prepared(data, processes, writes)
+    genes = _split(prepared, "train"), _split(prepared, "val")
+    module = import_module(_FAMILIES[model][0])
+    begin = settings.model if start is None else _checkpoint(start, model, module)
+    if dry_run:
+        if writes:
+            _estimate(module, begin, genes, settings, prepared)
+        return
+    if writes:
+        with atomic_path(out / "config.toml") as temporary:
+            temporary.write_text(to_toml(settings), encoding="utf-8")
+    _seed(settings.training.seed)
+    result = module.fit(
+        begin,
+        *genes,
+        settings.training,
+        out,
+        resume=resume,
+        settings={"data": {"name": prepared.name, "address": prepared.address}, "from": start},
+        card=_card(model, out, prepared, start, to_toml(settings)),
+    )
+    if result.stopped == "interrupted":
+        raise typer.Exit(INTERRUPTED)  # the run itself has said how to go on
+    if writes:
+        say(f"The best checkpoint is {printable(out / 'best')}: aristotype generate --model {printable(out / 'best')}")
+
+
+def resolve_settings(model: str, data: str, config: Path | None, overrides: list[str], *, fine_tune: bool) -> Any:
+    """All settings of a run: shipped defaults, then a file, then single values.
+
+    Args:
+        model: The family.
+        data: Name of the dataset, which chooses the defaults.
+        config: A TOML file.
+        overrides: Texts `training.epochs=3`.
+        fine_tune: Whether a checkpoint says what the model is.
+
+    Returns:
+        an object with the fields `model` (unless `fine_tune`) and `training`.
+
+    Raises:
+        UnknownNameError: there is no such family.
+        ConfigError: an unknown key, or a value of the wrong type or out of range.
+    """
+    from aristotype.training import TrainingConfig, load_config
+
+    if model not in _FAMILIES:
+        raise UnknownNameError(f"no family {model!r} can be trained; there are {', '.join(_FAMILIES)}")
+    if fine_tune and (sized := [text for text in overrides if text.strip().startswith("model.")]):
+        raise ConfigError(
+            f"--set {sized[0]} goes with a fresh model; with --from the model is that of the checkpoint: leave it out"
+        )
+    module, name, _ = _FAMILIES[model]
+    parts: list[tuple[str, Any, Any]] = [("training", TrainingConfig, field(default=TrainingConfig(epochs=1)))]
+    if not fine_tune:
+        kind = getattr(import_module(module), name)
+        parts.insert(0, ("model", kind, field(default_factory=kind)))
+    settings = make_dataclass("Settings", parts, frozen=True, kw_only=True)
+    shipped = "finetune.toml" if fine_tune else _DEFAULTS.get(data, "mp20.toml")
+    defaults: Any = load_config(settings, Path(str(files("aristotype.models"))) / "configs" / shipped)
+    return load_config(settings, config, overrides, base=defaults)
+
+
+def refuse_overwrite_run(out: Path) -> None:
+    """Refuses a folder with content, and says how to go on where it is a run.
+
+    Raises:
+        OutputError: there is something at `out`.
+    """
+    if (out / "run.json").is_file():
+        from aristotype.errors import OutputError
+
+        raise OutputError(f"there is a run in {printable(out)}; go on with it by --resume, or choose another folder")
+    refuse_overwrite(out)
+
+
+def _prepared(data: str, processes: int, writes: bool) -> PreparedDataset:
+    from aristotype.datasets import open_dataset
+
+    return open_dataset(data, processes=processes, progress=writes)
+
+
+def _split(prepared: PreparedDataset, split: str) -> GeneBatch:
+    try:
+        return prepared.table(split).genes()
+    except TableError as error:
+        raise TableError(
+            f"{error}. Training needs the splits train and val: "
+            "`aristotype data prepare FILE --split 0.8,0.1,0.1 --out TABLE` draws them"
+        ) from error
+
+
+def _checkpoint(start: str, family: str, module: ModuleType) -> Any:
+    """The model to go on with."""
+    from aristotype.models import load
+
+    model = load(start)
+    if not isinstance(model, getattr(module, _FAMILIES[family][2])):
+        raise CheckpointError(f"{start} is a {type(model).__name__}, which {family} cannot go on with; name another")
+    return model
+
+
+def _seed(seed: int) -> None:
+    """Seeds the initial weights; the loop seeds its steps itself."""
+    import torch
+
+    torch.manual_seed(seed)
+
+
+def _estimate(
+    module: ModuleType, begin: Any, genes: tuple[GeneBatch, GeneBatch], settings: Any, prepared: PreparedDataset
+) -> None:
+    """Says how much there is to do, from a few steps in a folder that is thrown away."""
+    from aristotype.training import to_toml
+
+    trial = replace(settings.training, epochs=None, max_steps=_TRIAL_STEPS, tensorboard=False, patience=0)
+    _seed(trial.seed)
+    with tempfile.TemporaryDirectory(prefix="aristotype-") as folder:
+        result = module.fit(begin, *genes, trial, Path(folder) / "run", max_validation=8)
+    steps = settings.training.total_steps(-(-len(genes[0]) // settings.training.batch_size))
+    say(to_toml(settings))
+    say(f"# {prepared.statement}; {len(genes[1]):,} rows of val")
+    say(f"# about {steps:,} steps, {seconds_text(steps * result.seconds / max(1, result.step))} without validation")
+
+
+def _card(model: str, out: Path, prepared: PreparedDataset, start: str | None, config: str) -> str:
+    """What the checkpoint says of itself, before its figures."""
+    from aristotype.crystal._cif import package_version
+
+    origin = "trained" if start is None else f"fine-tuned from {start}"
+    lines = [
+        f"# {printable(out.absolute().name)}",
+        "",
+        f"{model} {origin} on {prepared.statement}.",
+        "",
+        f"- data: {prepared.name}, address {prepared.address[:16]}",
+        *([f"- cite: {prepared.citation}"] if prepared.citation else []),
+        *([f"- licence of the data: {prepared.licence}"] if prepared.licence else []),
+        f"- written by aristotype {package_version()}",
+        "",
+        "Settings of the run:",
+        "",
+        "```toml",
+        config.rstrip(),
+        "```",
+    ]
+    return "\n".join(lines)
