@@ -12,9 +12,10 @@ from aristotype.errors import InputError
 from aristotype.symmetry import check_group
 
 _SYMBOLS = (
-    "X H He Li Be B C N O F Ne Na Mg Al Si P S Cl Ar K Ca Sc Ti V Cr Mn Fe Co Ni Cu Zn Ga Ge As Se Br Kr Rb Sr Y Zr Nb Mo Tc "
-    "Ru Rh Pd Ag Cd In Sn Sb Te I Xe Cs Ba La Ce Pr Nd Pm Sm Eu Gd Tb Dy Ho Er Tm Yb Lu Hf Ta W Re Os Ir Pt Au Hg Tl Pb Bi "
-    "Po At Rn Fr Ra Ac Th Pa U Np Pu Am Cm Bk Cf Es Fm Md No Lr Rf Db Sg Bh Hs Mt Ds Rg Cn Nh Fl Mc Lv Ts Og"
+    "X H He Li Be B C N O F Ne Na Mg Al Si P S Cl Ar K Ca Sc Ti V Cr Mn Fe Co Ni Cu Zn Ga Ge As Se Br Kr Rb Sr Y "
+    "Zr Nb Mo Tc Ru Rh Pd Ag Cd In Sn Sb Te I Xe Cs Ba La Ce Pr Nd Pm Sm Eu Gd Tb Dy Ho Er Tm Yb Lu Hf Ta W Re "
+    "Os Ir Pt Au Hg Tl Pb Bi Po At Rn Fr Ra Ac Th Pa U Np Pu Am Cm Bk Cf Es Fm Md No Lr Rf Db Sg Bh Hs Mt Ds Rg "
+    "Cn Nh Fl Mc Lv Ts Og"
 ).split()
 _NUMBERS = {symbol: number for number, symbol in enumerate(_SYMBOLS) if number}
 
@@ -60,13 +61,16 @@ def parse_formula(text: str) -> dict[int, int]:
             stack.append({})
         elif match[4]:
             if len(stack) == 1:
-                raise InputError(f"the formula {text!r} closes a bracket that was never opened, at character {position}")
+                raise InputError(
+                    f"the formula {text!r} closes a bracket that was never opened, at character {position}"
+                )
             inner = stack.pop()
             for number, count in inner.items():
                 stack[-1][number] = stack[-1].get(number, 0) + count * int(match[5] or 1)
     if position != len(text) or len(stack) != 1 or not stack[0] or 0 in stack[0].values():
         raise InputError(
-            f"the formula {text!r} cannot be read at character {position + 1}; write elements with whole counts: LiFePO4"
+            f"the formula {text!r} cannot be read at character {position + 1}; "
+            "write elements with whole counts: LiFePO4"
         )
     return stack[0]
 

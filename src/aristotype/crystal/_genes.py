@@ -1,7 +1,7 @@
 """Genes in batches: equivalent descriptions, the canonical one, and keys.
 
-A gene is a space group and a multiset of (Wyckoff position, element) pairs. No metric is known, so two genes are the same
-crystal if an operation of the *affine* normalizer of the group carries one into the other (ITA A, chapter 3.5).
+A gene is a space group and a multiset of (Wyckoff position, element) pairs. No metric is known, so two genes are the
+same crystal if an operation of the *affine* normalizer of the group carries one into the other (ITA A, chapter 3.5).
 """
 
 from __future__ import annotations
@@ -106,17 +106,17 @@ class GeneBatch:
             row = int(wrong.argmax())
             raise SymmetryError(f"gene {row}: space group {self.space_group[row]} does not exist; 1 to 230 do")
         last = tables().num_positions[self.space_group]
-        wrong = (self.wyckoffs >= last[:, None]).any(axis=1) | (self.wyckoffs < -1).any(axis=1)
-        if wrong.any():
-            row = int(wrong.argmax())
+        absent = (self.wyckoffs >= last[:, None]) | (self.wyckoffs < -1)
+        if absent.any():
+            row = int(absent.any(axis=1).argmax())
             raise SymmetryError(
-                f"gene {row}: position index {self.wyckoffs[row].max()} does not exist in space group "
+                f"gene {row}: position index {self.wyckoffs[row][absent[row]][0]} does not exist in space group "
                 f"{self.space_group[row]}; indices go from 0 to {last[row] - 1}"
             )
-        wrong = ((self.elements > 0) != (self.wyckoffs >= 0)).any(axis=1)
-        if wrong.any():
+        alone = (self.elements > 0) != (self.wyckoffs >= 0)
+        if alone.any():
             raise SymmetryError(
-                f"gene {int(wrong.argmax())}: every position needs an element and every element a position"
+                f"gene {int(alone.any(axis=1).argmax())}: every position needs an element and every element a position"
             )
 
     def legal(self) -> NDArray[np.bool_]:
@@ -133,12 +133,12 @@ class GeneBatch:
 
 @cache
 def _padded_multiplicity() -> NDArray[np.int16]:
-    return tables().padded("multiplicity")
+    return np.asarray(tables().padded("multiplicity"), dtype=np.int16)
 
 
 @cache
 def _padded_freedom() -> NDArray[np.int8]:
-    return tables().padded("freedom", fill=-1)
+    return np.asarray(tables().padded("freedom", fill=-1), dtype=np.int8)
 
 
 def site_codes(wyckoffs: ArrayLike, elements: ArrayLike) -> NDArray[np.int16]:
@@ -182,7 +182,7 @@ def _by_group(genes: GeneBatch) -> list[tuple[int, NDArray[np.int64]]]:
     """Rows of each group, in chunks whose relabellings fit in memory."""
     order = np.argsort(genes.space_group, kind="stable")
     numbers, starts = np.unique(genes.space_group[order], return_index=True)
-    chunks = []
+    chunks: list[tuple[int, NDArray[np.int64]]] = []
     for number, rows in zip(numbers.tolist(), np.split(order, starts[1:]), strict=True):
         step = max(1, _CHUNK_CELLS // (len(relabellings(number)) * max(1, genes.wyckoffs.shape[1])))
         chunks.extend((number, rows[i : i + step]) for i in range(0, len(rows), step))
@@ -204,7 +204,7 @@ def equivalents(genes: GeneBatch) -> tuple[GeneBatch, NDArray[np.int64]]:
 
 
 def template_descriptions(genes: GeneBatch) -> tuple[GeneBatch, NDArray[np.int64]]:
-    """The distinct descriptions of each gene whose positions are the canonical ones of its template, and their rows (m,).
+    """The distinct descriptions of each gene on the canonical positions of its template, and their rows (m,).
 
     These differ by the relabellings that carry the template into itself: the elements move, the positions do not.
     """

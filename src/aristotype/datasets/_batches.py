@@ -30,11 +30,15 @@ class TrainingBatch:
     def describe(self) -> str:
         """Rows of the training table, for error messages."""
         shown = ", ".join(str(row) for row in self.rows[:8].tolist())
-        return f"rows {shown}{' ...' if len(self.rows) > 8 else ''} ({len(self.rows)} genes of {self.wyckoffs.shape[1]} sites)"
+        more = " ..." if len(self.rows) > 8 else ""
+        return f"rows {shown}{more} ({len(self.rows)} genes of {self.wyckoffs.shape[1]} sites)"
 
 
 class GeneSource:
-    """Batches of about `tokens` tokens (a site each, and one for the end); a pure function of (seed, epoch, rank, world)."""
+    """Batches of about `tokens` tokens (a site each, and one for the end).
+
+    A pure function of (seed, epoch, rank, world).
+    """
 
     def __init__(self, genes: GeneBatch, vocabulary: tuple[int, ...], *, tokens: int, seed: int) -> None:
         index = np.full(128, -1, dtype=np.int64)
@@ -67,7 +71,7 @@ class GeneSource:
         rng = np.random.default_rng([self._seed, epoch])
         chosen = self._described.take(self._first + (rng.random(len(self._genes)) * self._count).astype(np.int64))
         anyhow = self._relabelled(rng)
-        pieces = []
+        pieces: list[tuple[int, NDArray[np.int64]]] = []
         for length, count in self._plan(world):
             rows = rng.permutation(np.flatnonzero(self._sites == length))
             pieces.extend((length, piece) for piece in np.array_split(rows, count))

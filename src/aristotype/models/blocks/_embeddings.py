@@ -15,7 +15,7 @@ from aristotype.symmetry import MAX_POSITIONS, NUM_GROUPS, tables
 
 def position_rows() -> Tensor:
     """(231, 27) row of each position among all 1731, counted from 1; 0 where there is none."""
-    exists = torch.from_numpy(tables().padded("freedom", fill=-1) >= 0)
+    exists = torch.from_numpy(tables().padded("freedom", fill=-1)) >= 0
     rows = torch.zeros(NUM_GROUPS + 1, MAX_POSITIONS, dtype=torch.long)
     rows[exists] = torch.arange(1, int(exists.sum()) + 1)
     return rows
@@ -27,6 +27,11 @@ class SiteEmbedding(nn.Module):
     The tables' features (operations, centring, stabiliser, freedom, location) carry what groups share, so that a group
     absent from training still has a meaning; the learnt part of each group, symbol and position starts near zero.
     """
+
+    group_features: Tensor
+    position_features: Tensor
+    position_rows: Tensor
+    symbols: Tensor
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -61,6 +66,8 @@ class SiteEmbedding(nn.Module):
 
 class ElementEmbedding(nn.Module):
     """Vectors for the elements of a vocabulary: a learnt part and a linear map of periodic-table features."""
+
+    features: Tensor
 
     def __init__(self, elements: tuple[int, ...], width: int) -> None:
         super().__init__()

@@ -15,7 +15,7 @@ _SHIFT = np.uint64(32)
 
 
 def philox(counter: NDArray[np.uint64], key: tuple[int, int]) -> NDArray[np.uint64]:
-    """Ten rounds of Philox-4x32 over counters (..., 4) of 32-bit words held in uint64; returns words of the same shape."""
+    """Ten rounds of Philox-4x32 over counters (..., 4), 32-bit words held in uint64; returns words of that shape."""
     a, b, c, d = (counter[..., i].astype(np.uint64) for i in range(4))
     key0, key1 = key
     for _ in range(10):
@@ -48,4 +48,5 @@ def uniforms(seed: int, rows: ArrayLike, purpose: int, draws: int) -> NDArray[np
     counter[..., 3] = (index >> _SHIFT)[:, None]
     words = philox(counter, (seed & 0xFFFFFFFF, (seed >> 32) & 0xFFFFFFFF))
     joined = (words[..., 0::2] << np.uint64(21)) ^ (words[..., 1::2] >> np.uint64(11))
-    return (joined & np.uint64((1 << 53) - 1)).reshape(len(index), -1)[:, :draws] * 2.0**-53
+    bits = (joined & np.uint64((1 << 53) - 1)).reshape(len(index), -1)[:, :draws]
+    return bits.astype(np.float64) * 2.0**-53

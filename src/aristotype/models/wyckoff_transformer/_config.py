@@ -30,7 +30,8 @@ class WyckoffTransformerConfig:
         for name, heads in (("width", "heads"), ("template_width", "template_heads")):
             if getattr(self, name) % getattr(self, heads):
                 raise ConfigError(
-                    f"{name} is {getattr(self, name)}, which {getattr(self, heads)} heads do not divide; change one of them"
+                    f"{name} is {getattr(self, name)}, which {getattr(self, heads)} heads do not divide; "
+                    "change one of them"
                 )
         for name in ("encoder_layers", "decoder_layers", "template_layers", "members", "max_sites"):
             if getattr(self, name) < 1:

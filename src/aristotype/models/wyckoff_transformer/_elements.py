@@ -16,7 +16,6 @@ from torch.nn import functional
 from aristotype.models.blocks import ElementEmbedding, KeyValueCache, Layer, SiteEmbedding
 from aristotype.models.wyckoff_transformer._config import WyckoffTransformerConfig
 
-
 _LENGTHS = (12, 8, 5, 3)
 """Templates are read in batches between these numbers of sites."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from torch import nn
@@ -55,7 +55,7 @@ def fit(
     judged = val_genes.take(np.sort(rows))
 
     def validate(module: nn.Module) -> dict[str, float]:
-        parts = module.log_prob_parts(judged)
+        parts = cast(WyckoffTransformer, module).log_prob_parts(judged)
         return {
             "nll": -float(parts["total"].mean()),
             "nll_template": -float(parts["template"].mean()),
@@ -64,7 +64,9 @@ def fit(
 
     def on_save(module: nn.Module, path: Path, record: Mapping[str, Any]) -> None:
         figures = "\n".join(f"- {name}: {value}" for name, value in record.items())
-        module.save(path, card=f"{card}\n\nFigures of the run at this step:\n\n{figures}\n", half=True)
+        cast(WyckoffTransformer, module).save(
+            path, card=f"{card}\n\nFigures of the run at this step:\n\n{figures}\n", half=True
+        )
 
     return train(
         fitted,

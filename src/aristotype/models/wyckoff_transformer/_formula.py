@@ -1,7 +1,7 @@
 """Which sites can still reach an exact formula: feasibility by dynamic programming over counts of atoms.
 
-All counts are of the primitive cell, so that multiplicities are divided by the centring. A set of reachable or completable
-count vectors is a boolean array with one axis an element of the formula.
+All counts are of the primitive cell, so that multiplicities are divided by the centring. A set of reachable or
+completable count vectors is a boolean array with one axis an element of the formula.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class FormulaTarget:
         fixed: tuple[bool, ...],
         num_sites: int | None,
     ) -> None:
-        """Args: counts of each element and multiplicities of each letter (primitive cell); which letters have no freedom."""
+        """Counts of each element and multiplicities of each letter (primitive cell); which letters have no freedom."""
         self.counts = counts
         self.multiplicities = multiplicities
         self.fixed = fixed
@@ -102,8 +102,8 @@ class FormulaTarget:
 class ElementAssignment:
     """A template and an exact composition: which elements each site may take so that the rest still works out.
 
-    Sites are in canonical order; on one letter elements do not decrease. Elements are indices in the formula's order, which
-    is by atomic number. `pending[g]` are elements that must be among those on letter group g (a partial crystal).
+    Sites are in canonical order; on one letter elements do not decrease. Elements are indices in the formula's order,
+    which is by atomic number. `pending[w]` are elements that must be among those on letter w (a partial crystal).
     """
 
     def __init__(

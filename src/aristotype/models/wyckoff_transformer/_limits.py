@@ -28,7 +28,7 @@ def without_freedom(number: int) -> tuple[bool, ...]:
 
 @cache
 def fewest_atoms(number: int, lowest: int, wanted: tuple[int, ...], max_sites: int) -> NDArray[np.int64]:
-    """(max_sites + 1,) fewest atoms of exactly k further sites on letters `lowest` and later that include the `wanted` ones.
+    """(max_sites + 1,) fewest atoms of exactly k further sites on letters from `lowest` on that include the `wanted`.
 
     `TOO_MANY` where k sites cannot do it. `wanted` are letter indices, sorted, with repetition.
     """

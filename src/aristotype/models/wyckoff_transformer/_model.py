@@ -13,10 +13,10 @@ Notable, against the paper (arXiv:2503.02407) and measured in docs/models.md:
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pyarrow as pa
@@ -63,7 +63,8 @@ class WyckoffTransformer(nn.Module):
         self.config = replace(config, remembered=len(memory))
         self.memory = memory
         self.writer = TemplateWriter(config)
-        self.members = nn.ModuleList(ElementNetwork(config) for _ in range(config.members))
+        members = nn.ModuleList(ElementNetwork(config) for _ in range(config.members))
+        self.members = cast("Sequence[ElementNetwork]", members)
         self.name = FAMILY
         self._index = np.full(128, -1, dtype=np.int64)
         self._index[list(config.elements)] = np.arange(len(config.elements))
@@ -163,8 +164,9 @@ class WyckoffTransformer(nn.Module):
         found = (settings["tables_sha256"], settings["canonical_version"])
         if found != (tables().sha256, CANONICAL_VERSION):
             raise CheckpointError(
-                f"the checkpoint was made for symmetry tables {found[0][:12]} and canonical version {found[1]}, this release "
-                f"has {tables().sha256[:12]} and {CANONICAL_VERSION}; train it again or install the release that made it"
+                f"the checkpoint was made for symmetry tables {found[0][:12]} and canonical version {found[1]}, "
+                f"this release has {tables().sha256[:12]} and {CANONICAL_VERSION}; "
+                "train it again or install the release that made it"
             )
         config = build_config(WyckoffTransformerConfig, settings["model"])
         memory, weights = TemplateMemory.from_tensors(tensors)
@@ -176,7 +178,7 @@ class WyckoffTransformer(nn.Module):
     # Training
 
     def loss(self, batch: TrainingBatch) -> tuple[Tensor, dict[str, Tensor]]:
-        """Negative log-likelihood in nats of one description a gene, and its two parts; the members' losses are added."""
+        """Negative log-likelihood in nats of one description a gene, and its two parts; members' losses are added."""
         template = -self.writer.log_prob(batch.group, batch.any_wyckoffs).sum() / batch.mean_rows
         members = [member.log_prob(batch.group, batch.wyckoffs, batch.elements).sum() for member in self.members]
         elements = -torch.stack(members) / batch.mean_rows
@@ -194,8 +196,8 @@ class WyckoffTransformer(nn.Module):
     def log_prob(self, genes: Any) -> NDArray[np.float64]:
         """Exact log-probability (n,) in nats of genes, the same for every equivalent description.
 
-        The measure is counting over genes, equivalence under the affine normalizer divided out. Genes that are not legal,
-        or longer than the model can write, have probability zero (-inf).
+        The measure is counting over genes, equivalence under the affine normalizer divided out. Genes that are not
+        legal, or longer than the model can write, have probability zero (-inf).
 
         Args:
             genes: a GeneBatch, or a table with `.genes()`.
@@ -207,7 +209,7 @@ class WyckoffTransformer(nn.Module):
 
     @torch.no_grad()
     def log_prob_parts(self, genes: Any) -> dict[str, NDArray[np.float64]]:
-        """`log_prob` with its parts: `group`, `template` (given the group), `elements` (given the template), `total`."""
+        """`log_prob` as `total`, with its parts `group`, `template` (given the group), `elements` (given both)."""
         genes = genes if isinstance(genes, GeneBatch) else genes.genes()
         self.check_vocabulary(genes)
         self.eval() if self.training else None
@@ -274,8 +276,8 @@ class WyckoffTransformer(nn.Module):
             row = int(outside.any(axis=1).argmax())
             number = int(genes.elements[row][outside[row]][0])
             raise InputError(
-                f"gene {row} holds element {number}, which is not among the {len(self.config.elements)} elements this model "
-                "was trained on; leave such rows out or fine-tune on data that holds it"
+                f"gene {row} holds element {number}, which is not among the {len(self.config.elements)} elements this "
+                "model was trained on; leave such rows out or fine-tune on data that holds it"
             )
 
 

@@ -64,7 +64,8 @@ class Plan:
                 raise InfeasibleConditionsError(f"{lost} is {kind} but excluded or not among the allowed elements")
         if not possible:
             raise InfeasibleConditionsError(
-                f"the conditions leave none of the model's {len(self.config.elements)} elements; allow at least one of them"
+                f"the conditions leave none of the model's {len(self.config.elements)} elements; "
+                "allow at least one of them"
             )
         mask = np.zeros(len(self.config.elements), dtype=bool)
         mask[[self._index[z] for z in possible]] = True
@@ -74,8 +75,8 @@ class Plan:
         unknown = [element_symbol(z) for z in numbers if z not in self._index]
         if unknown:
             raise InputError(
-                f"{', '.join(unknown)} is {kind} but not among the {len(self._index)} elements this model was trained on; "
-                "choose others or fine-tune on data that holds it"
+                f"{', '.join(unknown)} is {kind} but not among the {len(self._index)} elements this model was trained "
+                "on; choose others or fine-tune on data that holds it"
             )
         return [self._index[z] for z in numbers]
 
@@ -157,7 +158,7 @@ class Plan:
         return bool(self.placements(number, letters))
 
     def placements(self, number: int, letters: tuple[int, ...]) -> list[Known]:
-        """Ways in which the known sites fit on a canonical template so that the rest can be completed; [()] without any."""
+        """Ways in which the known sites fit on a canonical template with the rest completable; [()] without any."""
         key = (number, letters)
         if key not in self._placements:
             found = {()} if not self.partial else self._moved_partials(number, letters)
@@ -224,7 +225,10 @@ class Plan:
         if self.partial:
             parts.append("the partial crystal")
         asked = ", ".join(parts) or "these conditions"
-        return f"no set of Wyckoff positions of {where} holds {asked}; widen the space groups or the limits on sites and atoms"
+        return (
+            f"no set of Wyckoff positions of {where} holds {asked}; "
+            "widen the space groups or the limits on sites and atoms"
+        )
 
     # The writer's masks
 

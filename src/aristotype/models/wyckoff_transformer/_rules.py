@@ -27,7 +27,7 @@ class ElementRule(Protocol):
 class OpenRule:
     """No formula: allowed elements, elements that must occur, and known sites that must be among those of a letter.
 
-    Exact by counting: what is still missing must fit into the slots that are left, the smaller elements into later letters.
+    Exact by counting: what is still missing must fit into the slots that are left, smaller elements into later letters.
     """
 
     def __init__(

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -22,6 +24,8 @@ class TemplateWriter(nn.Module):
     Letters do not decrease, and increase after a position without freedom: every output is legal, in training too.
     """
 
+    freedom: Tensor
+
     def __init__(self, config: WyckoffTransformerConfig) -> None:
         super().__init__()
         width = config.template_width
@@ -30,9 +34,8 @@ class TemplateWriter(nn.Module):
         self.keys = SiteEmbedding(width)
         self.steps = nn.Embedding(config.max_sites + 1, width)
         nn.init.normal_(self.steps.weight, std=0.02)
-        self.layers = nn.ModuleList(
-            Layer(width, config.template_heads, config.dropout) for _ in range(config.template_layers)
-        )
+        layers = (Layer(width, config.template_heads, config.dropout) for _ in range(config.template_layers))
+        self.layers = cast("Sequence[Layer]", nn.ModuleList(layers))
         self.norm = nn.LayerNorm(width)
         self.query = nn.Linear(width, width)
         self.stop = nn.Linear(width, 1)
@@ -64,7 +67,7 @@ class TemplateWriter(nn.Module):
         return Writing(self, group, max_sites)
 
     def allowed(self, group: Tensor, last: Tensor) -> Tensor:
-        """(n, steps, 28) which letters may follow the letter `last` (n, steps), -1 at the start; the last entry is stop."""
+        """(n, steps, 28) which letters, and last stop, may follow the letter `last` (n, steps), -1 at the start."""
         freedom = self.freedom[group]
         letters = torch.arange(MAX_POSITIONS, device=group.device)
         of_last = freedom.gather(1, last.clamp(min=0))
@@ -93,7 +96,7 @@ class Writing:
         ]
 
     def step(self, index: int, last: Tensor) -> Tensor:
-        """Log-probabilities (n, 28) of what follows the letters `last` (n,), -1 at the start, as entry number `index`."""
+        """Log-probabilities (n, 28) of entry number `index`, after the letters `last` (n,), -1 at the start."""
         network = self.network
         if index == 0:
             x = network.sites.group(self.group)[:, None]
