@@ -119,6 +119,7 @@ def _run(
     from aristotype.models import load
 
     loaded = load(model)
+    loaded.name = printable(loaded.name)  # a folder's name need not be text, and the column `model` must be
     begin = time.perf_counter()
     with progress("generate", number) as update, warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # that crystals are missing is said in the end

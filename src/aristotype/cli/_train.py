@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import tempfile
+from contextlib import redirect_stderr
 from dataclasses import field, make_dataclass, replace
 from importlib import import_module
 from importlib.resources import files
+from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -95,7 +97,7 @@ def train(
         if writes:
             _estimate(module, begin, genes, settings, prepared)
         return
-    if writes:
+    if writes and not (out / "config.toml").is_file():  # a run that goes on has its settings already
         with atomic_path(out / "config.toml") as temporary:
             temporary.write_text(to_toml(settings), encoding="utf-8")
     _seed(settings.training.seed)
@@ -204,7 +206,8 @@ def _estimate(
 
     trial = replace(settings.training, epochs=None, max_steps=_TRIAL_STEPS, tensorboard=False, patience=0)
     _seed(trial.seed)
-    with tempfile.TemporaryDirectory(prefix="aristotype-") as folder:
+    # The figures of so few steps would only mislead.
+    with tempfile.TemporaryDirectory(prefix="aristotype-") as folder, redirect_stderr(StringIO()):
         result = module.fit(begin, *genes, trial, Path(folder) / "run", max_validation=8)
     steps = settings.training.total_steps(-(-len(genes[0]) // settings.training.batch_size))
     say(to_toml(settings))
