@@ -76,7 +76,7 @@ def _pooled(
 def _windowed(
     function: Callable[[T], R], tasks: Iterable[T], executor: Executor, width: int
 ) -> Generator[R, None, None]:
-    waiting: deque = deque()
+    waiting: deque[Future[R]] = deque()
     try:
         for task in tasks:
             waiting.append(executor.submit(function, task))

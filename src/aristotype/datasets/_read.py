@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import os
 import zipfile
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -155,12 +156,14 @@ def read_csv(path: Path) -> tuple[pa.Table, tuple[tuple[int, str], ...]]:
             parse_options=pc_csv.ParseOptions(newlines_in_values=True, invalid_row_handler=skip),
             convert_options=pc_csv.ConvertOptions(column_types={"cif": pa.string()} | dict.fromkeys(_IDS, pa.string())),
         )
-    except (pa.ArrowException, OSError, EOFError) as error:
+        # Names of columns are decoded here, their content above.
+        names = table.column_names
+    except (pa.ArrowException, OSError, EOFError, UnicodeDecodeError, zlib.error) as error:
         hint = "it is empty" if not path.stat().st_size else str(error)
         raise InputError(
             f"{printable(path)} is no readable CSV file ({hint}); it must be UTF-8 text with a header line"
         ) from error
-    binary = [field.name for field in table.schema if pa.types.is_binary(field.type)]
+    binary = [name for name, kind in zip(names, table.schema.types, strict=True) if pa.types.is_binary(kind)]
     if binary:
         raise InputError(
             f"{printable(path)} is not UTF-8 text in the columns {', '.join(binary)}; convert it, for example with "
@@ -169,7 +172,7 @@ def read_csv(path: Path) -> tuple[pa.Table, tuple[tuple[int, str], ...]]:
     if table.num_rows + len(skipped) == 0:
         raise InputError(f"{printable(path)} has a header and no rows; check the file")
     # A spreadsheet's row index has no name and says nothing.
-    return table.drop_columns([name for name in table.column_names if name in ("", "Unnamed: 0")]), tuple(skipped)
+    return table.drop_columns([name for name in names if name in ("", "Unnamed: 0")]), tuple(skipped)
 
 
 def _read_zip(source: Source, renamed: Mapping[str, str]) -> Rows:

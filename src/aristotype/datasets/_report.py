@@ -212,6 +212,8 @@ def read_prepared(path: str | os.PathLike[str]) -> PreparedDataset | None:
             metadata = pq.read_schema(file).metadata or {}
         content = json.loads(metadata[METADATA_KEY])
         splits = tuple(SplitCount(**count) for count in content.pop("splits"))
+        # Derived from the counts, and written for readers without this package.
+        del content["train_share"], content["statement"]
         content["sources"], content["notes"] = tuple(content["sources"]), tuple(content["notes"])
         return PreparedDataset(path=Path(path), splits=splits, reused=True, **content)
     except (OSError, pa.ArrowException, KeyError, ValueError, TypeError):
@@ -238,7 +240,8 @@ def write_prepared(
     }
     with atomic_path(prepared.report_path) as temporary:
         temporary.write_text(json.dumps(report, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-    metadata = {**(table.arrow.schema.metadata or {}), METADATA_KEY: json.dumps(content).encode()}
+    told = {**content, "train_share": prepared.train_share, "statement": prepared.statement}
+    metadata = {**(table.arrow.schema.metadata or {}), METADATA_KEY: json.dumps(told).encode()}
     with atomic_path(prepared.path) as temporary, temporary.open("wb") as file:
         pq.write_table(table.arrow.replace_schema_metadata(metadata), file, compression="zstd")
 

@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 from aristotype._files import printable
 from aristotype.crystal import CrystalTable, Failure, encode, encode_arrays, gene_keys
 from aristotype.crystal._read import is_structure_file
-from aristotype.errors import AristotypeError, TableError
+from aristotype.errors import AristotypeError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -109,8 +109,7 @@ def encode_chunk(chunk: Chunk) -> Encoded:
         places = pa.array([str(place) for place in range(rows.num_rows)], pa.string())
         return _finish(CrystalTable(rows.set_column(rows.column_names.index("id"), "id", places)), [])
     if chunk.form == "arrays":
-        failures: list[Failure] = []
-        return _finish(_encode_arrays(rows, chunk.limits, failures), failures)
+        return _encode_arrays(rows, chunk.limits)
     return _encode_files(list(_contents(chunk, rows)), chunk.limits)
 
 
@@ -123,19 +122,34 @@ def _finish(table: CrystalTable, failures: list[Failure]) -> Encoded:
 def _packed(
     table: CrystalTable, places: tuple[int, ...], suffixes: tuple[str, ...], failures: list[tuple[int, str, str]]
 ) -> Encoded:
-    keys = gene_keys(table.genes()).tolist()
+    keys = gene_keys(table.genes()).tolist() if len(table) else []
     keyed = table.arrow.append_column("gene_key", pa.array(keys, pa.binary(16)))
     return Encoded(table=pack(keyed), places=places, suffixes=suffixes, failures=tuple(failures))
 
 
-def _encode_arrays(rows: pa.Table, limits: Limits, failures: list[Failure]) -> CrystalTable:
-    return encode_arrays(
-        [_shaped(values, (3, 3)) for values in _pieces(rows["lattice"])],
-        _pieces(rows["atomic_numbers"]),
-        [_shaped(values, (-1, 3)) for values in _pieces(rows["frac_coords"])],
-        failures=failures,
-        **limits.keywords(),
-    )
+def _encode_arrays(rows: pa.Table, limits: Limits) -> Encoded:
+    lattices = [_shaped(values, (3, 3)) for values in _pieces(rows["lattice"])]
+    numbers = _pieces(rows["atomic_numbers"])
+    coords = [_shaped(values, (-1, 3)) for values in _pieces(rows["frac_coords"])]
+    failures: list[Failure] = []
+    try:
+        return _finish(encode_arrays(lattices, numbers, coords, failures=failures, **limits.keywords()), failures)
+    except Exception:  # noqa: BLE001 (one row that nobody foresaw must not take the others with it: it is found below)
+        parts, failures = [], []
+    for place, structure in enumerate(zip(lattices, numbers, coords, strict=True)):
+        found: list[Failure] = []
+        try:
+            one = encode_arrays(*([part] for part in structure), ids=[str(place)], failures=found, **limits.keywords())
+        except Exception as error:  # noqa: BLE001
+            failures.append(Failure(index=place, id=str(place), reason=_unforeseen(error)))
+        else:
+            parts.append(one)
+            failures += [Failure(index=place, id=str(place), reason=failure.reason) for failure in found]
+    return _finish(CrystalTable.concatenate(parts), failures)
+
+
+def _unforeseen(error: Exception) -> str:
+    return f"encoding broke down on it ({type(error).__name__}: {error}); leave it out and report it as a bug"
 
 
 def _pieces(column: pa.ChunkedArray) -> list[np.ndarray[Any, Any]]:
@@ -206,7 +220,7 @@ def _together(paths: list[Path], limits: Limits) -> list[_Part] | None:
     failures: list[Failure] = []
     try:
         table = encode(paths, failures=failures, **limits.keywords())
-    except TableError:
+    except Exception:  # noqa: BLE001 (equal names, or what nobody foresaw: the files are told apart one by one)
         return None
     names = [_NAME.fullmatch(name) for name in [*table.ids, *(failure.id for failure in failures)]]
     if not all(names):
@@ -224,6 +238,8 @@ def _alone(path: Path, limits: Limits) -> _Part:
         table = encode(path, failures=failures, **limits.keywords())
     except AristotypeError as error:
         return CrystalTable.concatenate([]), [], [(place, "", str(error))]
+    except Exception as error:  # noqa: BLE001 (one file must not take the others with it)
+        return CrystalTable.concatenate([]), [], [(place, "", _unforeseen(error))]
     told = [(place, _tail(name, path.stem)) for name in table.ids]
     # Provisional ids that are unlike those of any other file.
     table = table.with_columns(id=[f"{place}/{row}" for row in range(len(table))])
