@@ -1,0 +1,84 @@
+"""Trains the paper configuration on tables: the loop of `aristotype.training`, this model's validation, calibration."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from torch import nn
+
+from aristotype.crystal import GeneBatch
+from aristotype.datasets import GeneSource
+from aristotype.models.wyckoff_transformer.paper._calibrate import calibrate, order_bound
+from aristotype.models.wyckoff_transformer.paper._config import PaperConfig
+from aristotype.models.wyckoff_transformer.paper._model import WyckoffTransformerPaper
+from aristotype.training import TrainingConfig, TrainingResult, load_checkpoint, train
+
+TOKENS_A_ROW = 5.6
+"""Tokens of an average gene of MP-20 with its end: turns a batch size in rows into one in tokens."""
+
+
+def fit_paper(
+    model: WyckoffTransformerPaper | PaperConfig,
+    train_genes: GeneBatch,
+    val_genes: GeneBatch,
+    training: TrainingConfig,
+    out: str | Path,
+    *,
+    resume: bool = False,
+    settings: Mapping[str, Any] | None = None,
+    card: str = "",
+    max_validation: int = 3000,
+) -> TrainingResult:
+    """Trains a fresh model (from a configuration) or goes on with one (fine-tuning), then calibrates the best checkpoint.
+
+    The validation's `nll` is `order_bound`, which is an upper bound of what `log_prob` gives and far cheaper.
+
+    Args:
+        model: a configuration, or a model to go on with; its vocabulary and group frequencies are kept.
+        train_genes: genes to learn from.
+        val_genes: genes to validate and to calibrate on; at most `max_validation`, drawn with seed 0. Genes with elements
+            outside the vocabulary are left out.
+        training: the loop's settings; `batch_size` counts genes of average length.
+        out: folder of the run; the best checkpoint, calibrated when the run ends, is `out/best`.
+        resume: go on with the run of that folder.
+        settings: further facts that identify the run.
+        card: text of the model card, to which the figures of the run are added.
+        max_validation: most validation genes.
+    """
+    fitted = WyckoffTransformerPaper.for_training(model, train_genes) if isinstance(model, PaperConfig) else model
+    fitted.temperatures.fill_(1.0)  # of an earlier calibration
+    tokens = int(training.batch_size * TOKENS_A_ROW)
+    source = GeneSource(train_genes, fitted.config.elements, tokens=tokens, seed=training.seed)
+    known = np.isin(val_genes.elements, (0, *fitted.config.elements)).all(axis=1)
+    rows = np.random.default_rng(0).permutation(np.flatnonzero(known))[:max_validation]
+    judged = val_genes.take(np.sort(rows))
+
+    def validate(module: nn.Module) -> dict[str, float]:
+        return {"nll": float(order_bound(module, judged).mean())}
+
+    def on_save(module: nn.Module, path: Path, record: Mapping[str, Any]) -> None:
+        module.save(path, card=f"{card}\n\nFigures of the run at this step:\n\n{_figures(record)}", half=True)
+
+    result = train(
+        fitted,
+        source,
+        validate,
+        training,
+        out,
+        on_save=on_save,
+        resume=resume,
+        settings={"model": fitted.settings(), **(settings or {})},
+    )
+    if result.best and result.stopped != "interrupted":
+        best = WyckoffTransformerPaper.from_checkpoint(*load_checkpoint(Path(out) / "best"))
+        calibrate(best, judged)
+        record = {**result.best, "nll calibrated": float(order_bound(best, judged).mean())}
+        best.save(Path(out) / "best", card=f"{card}\n\nFigures of the run's best step:\n\n{_figures(record)}", half=True)
+    return result
+
+
+def _figures(record: Mapping[str, Any]) -> str:
+    return "\n".join(f"- {name}: {value}" for name, value in record.items()) + "\n"

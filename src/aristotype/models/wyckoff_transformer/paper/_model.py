@@ -1,0 +1,311 @@
+"""The published WyckoffTransformer, configuration `paper`: sites written one by one, field by field, in any order.
+
+    p(gene) = p(G) sum over descriptions and orders of the product over sites of p(element) p(symmetry) p(index)
+
+Source: Kazeev et al., arXiv:2503.02407. Notable, against the published implementation:
+- mini-batches and AdamW instead of 10^6 steps over all of the data;
+- values that no legal gene can have are masked, in training too, so that every output is legal;
+- `log_prob` sums over all orders by recursion over sub-multisets, and over all equivalent descriptions;
+- the group enters through features of the tables alone, so that all 230 groups can be generated.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional
+
+from aristotype.crystal import CANONICAL_VERSION, Conditions, CrystalTable, GeneBatch, gene_keys
+from aristotype.datasets import TrainingBatch
+from aristotype.errors import CheckpointError, InputError
+from aristotype.models.wyckoff_transformer._memory import TemplateMemory
+from aristotype.models.wyckoff_transformer.paper._config import KNOWN_SITES, PaperConfig
+from aristotype.models.wyckoff_transformer.paper._contexts import distinct_contexts
+from aristotype.models.wyckoff_transformer.paper._network import PaperNetwork
+from aristotype.models.wyckoff_transformer.paper._rules import FIELDS, Field, FieldRules, Prefix
+from aristotype.models.wyckoff_transformer.paper._score import PaperScores, ScoringLimits, score_genes
+from aristotype.models.wyckoff_transformer.paper._teacher import field_terms, ordered_sites, spread_known
+from aristotype.symmetry import NUM_GROUPS, tables
+from aristotype.training import build_config, fit_to_template, save_checkpoint, to_dict
+
+FAMILY = "wyckoff-transformer"
+VARIANT = "paper"
+_KEYS = "train_keys"
+_CPU_ROWS = 192  # rows of a training pass on a CPU: fewer places are wasted on padding, and intermediates stay in cache
+_PLACES_A_PASS = 6000
+
+
+class WyckoffTransformerPaper(nn.Module):
+    """The gene model of family WyckoffTransformer, configuration `paper`."""
+
+    group_counts: Tensor
+    temperatures: Tensor
+
+    def __init__(self, config: PaperConfig, train_keys: NDArray[np.uint8] | None = None) -> None:
+        """A model with fresh weights; `train_keys` (n, 16) are keys of the training genes, hands merged."""
+        super().__init__()
+        self.config = config
+        self.name = f"{FAMILY}-{VARIANT}"
+        self.rules = FieldRules(config)
+        self.network = PaperNetwork(config, self.rules)
+        self._train_keys = np.empty((0, 16), np.uint8) if train_keys is None else train_keys
+        self.register_buffer("group_counts", torch.zeros(NUM_GROUPS + 1, dtype=torch.int64))
+        self.register_buffer("temperatures", torch.ones(len(FIELDS), len(KNOWN_SITES)))
+        self.register_buffer("_bucket_starts", torch.tensor(KNOWN_SITES), persistent=False)
+        self.vocabulary_index = np.full(128, -1, dtype=np.int64)
+        self.vocabulary_index[list(config.elements)] = np.arange(len(config.elements))
+
+    @staticmethod
+    def for_training(config: PaperConfig, genes: GeneBatch) -> WyckoffTransformerPaper:
+        """A fresh model whose vocabulary and group frequencies come from the training genes."""
+        elements = tuple(int(z) for z in np.unique(genes.elements[genes.elements > 0]))
+        keys = np.frombuffer(gene_keys(genes, merge_enantiomorphs=True).tobytes(), np.uint8).reshape(-1, 16)
+        model = WyckoffTransformerPaper(replace(config, elements=elements), np.unique(keys, axis=0))
+        model.group_counts += torch.from_numpy(np.bincount(genes.space_group, minlength=NUM_GROUPS + 1))
+        return model
+
+    def train_keys(self) -> set[bytes]:
+        """Keys of the training genes, enantiomorphic groups merged: what `novel` is measured against."""
+        return {key.tobytes() for key in self._train_keys}
+
+    def group_probabilities(self) -> NDArray[np.float64]:
+        """(231,) p(space group): smoothed frequencies, the same as those of the default model."""
+        nothing = GeneBatch(
+            space_group=np.empty(0, np.int16), elements=np.empty((0, 0), np.int8), wyckoffs=np.empty((0, 0), np.int8)
+        )
+        counts = self.group_counts.cpu().numpy()
+        memory = TemplateMemory(templates=nothing, counts=np.empty(0, np.int64), group_counts=counts)
+        return memory.group_probabilities(self.config.group_smoothing)
+
+    # Checkpoints
+
+    def save(self, directory: str | Path, *, card: str = "", half: bool = True) -> None:
+        """Writes a checkpoint folder: weights, group counts, temperatures, configuration, model card.
+
+        Raises:
+            OutputError: the folder cannot be written; an earlier checkpoint is unchanged.
+        """
+        tensors = {**self.state_dict(), _KEYS: torch.from_numpy(self._train_keys.copy())}
+        save_checkpoint(directory, self.settings(), tensors, card, half=half)
+
+    def settings(self) -> dict[str, Any]:
+        """What `load` builds the model from, as JSON values."""
+        return {
+            "family": FAMILY,
+            "variant": VARIANT,
+            "tables_sha256": tables().sha256,
+            "canonical_version": CANONICAL_VERSION,
+            "model": to_dict(self.config),
+        }
+
+    @staticmethod
+    def from_checkpoint(settings: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> WyckoffTransformerPaper:
+        """The model of a checkpoint that was read with `load_checkpoint`.
+
+        Raises:
+            CheckpointError: it was made with other symmetry tables, or its tensors do not fit its configuration.
+        """
+        found = (settings["tables_sha256"], settings["canonical_version"])
+        if found != (tables().sha256, CANONICAL_VERSION):
+            raise CheckpointError(
+                f"the checkpoint was made for symmetry tables {found[0][:12]} and canonical version {found[1]}, this "
+                f"release has {tables().sha256[:12]} and {CANONICAL_VERSION}; train it again or install the release "
+                "that made it"
+            )
+        weights = dict(tensors)
+        keys = weights.pop(_KEYS, torch.empty(0, 16, dtype=torch.uint8))
+        model = WyckoffTransformerPaper(build_config(PaperConfig, settings["model"]), keys.numpy())
+        model.load_state_dict(fit_to_template(weights, model.state_dict()))
+        return model.eval()
+
+    # One field of the next site
+
+    def conditional(
+        self, field: Field, prefix: Prefix, element: Tensor | None = None, symbol: Tensor | None = None
+    ) -> Tensor:
+        """Log-probabilities (n, values) in nats of a field of the next site; -inf where a value is illegal.
+
+        Args:
+            field: element (the last value is STOP), symmetry or index.
+            prefix: n sets of known sites.
+            element: (n,) element of the next site, for the later fields.
+            symbol: (n,) its site symmetry, for the index.
+        """
+        if self.training:
+            return self._distribution(field, prefix, element, symbol)
+        first, inverse = distinct_contexts(prefix, element, symbol, ordered=self.rules.ordered)
+        if first is not None:
+            prefix, element, symbol = _rows_of(first, prefix, element, symbol)
+        step = max(1, _PLACES_A_PASS // (2 + prefix.letters.shape[1]))
+        pieces = [
+            self._distribution(field, *_rows_of(rows, prefix, element, symbol))
+            for rows in torch.arange(len(prefix), device=prefix.group.device).split(step)
+        ]
+        out = torch.cat(pieces) if len(pieces) != 1 else pieces[0]
+        return out if inverse is None else out[inverse]
+
+    def _distribution(self, field: Field, prefix: Prefix, element: Tensor | None, symbol: Tensor | None) -> Tensor:
+        """`conditional` by one pass of the network, over the rows where more than one value is legal."""
+        allowed = self.rules.allowed(field, prefix, element, symbol)
+        rows = (allowed.sum(dim=1) > 1).nonzero()[:, 0]
+        certain = torch.zeros(allowed.shape, device=allowed.device).masked_fill(~allowed, -torch.inf)
+        if len(rows) == 0:
+            return certain
+        if len(rows) < len(prefix):
+            prefix, element, symbol = _rows_of(rows, prefix, element, symbol)
+            allowed = allowed[rows]
+        logits = self.network(field, prefix, element, symbol).float() / self._temperature(field, prefix)[:, None]
+        log_probs = functional.log_softmax(logits.masked_fill(~allowed, -torch.inf), dim=1)
+        return log_probs if len(rows) == len(certain) else certain.index_copy(0, rows, log_probs)
+
+    def _temperature(self, field: Field, prefix: Prefix) -> Tensor:
+        """(n,) by which logits are divided."""
+        bucket = torch.bucketize(prefix.known, self._bucket_starts, right=True) - 1
+        return self.temperatures[FIELDS.index(field), bucket]
+
+    # Training
+
+    def loss(self, batch: TrainingBatch) -> tuple[Tensor, dict[str, Tensor]]:
+        """Negative log-likelihood in nats, given the group, of a random order of a random description of each gene.
+
+        Of the prefixes of an order a share is drawn (`prefix_share`); weights keep the sum unbiased.
+        """
+        rows, sites = batch.any_wyckoffs.shape
+        device = batch.group.device
+        draws = max(1, int(np.ceil(self.config.prefix_share * (sites + 1))))
+        known = spread_known(rows, sites, draws, device).flatten()
+        owner = torch.arange(rows, device=device).repeat_interleave(draws)
+        elements, letters = ordered_sites(self.rules, batch.any_elements[owner], batch.any_wyckoffs[owner])
+        by_known = known.argsort(stable=True)
+        pieces = by_known.split(_CPU_ROWS) if device.type == "cpu" else (by_known,)
+        sums: dict[str, Tensor] = {field: torch.zeros((), device=device) for field in FIELDS}
+        for piece in pieces:
+            for term in field_terms(
+                self.conditional, self.rules, batch.group[owner[piece]], elements[piece], letters[piece], known[piece]
+            ):
+                sums[term.field] = sums[term.field] + term.losses().sum()
+        weight = (sites + 1) / draws / batch.mean_rows
+        parts = {field: weight * value for field, value in sums.items()}
+        return torch.stack(list(parts.values())).sum(), {field: value.detach() for field, value in parts.items()}
+
+    # Scoring
+
+    def log_prob(self, genes: Any) -> NDArray[np.float64]:
+        """Log-probability (n,) in nats of genes, the same for every equivalent description; see `score`.
+
+        Args:
+            genes: a GeneBatch, or a table with `.genes()`.
+
+        Raises:
+            InputError: an element outside the vocabulary.
+        """
+        return self.score(genes).log_prob
+
+    @torch.no_grad()
+    def score(self, genes: Any, limits: ScoringLimits | None = None) -> PaperScores:
+        """`log_prob`, whether each value is exact, and the standard error of those that are estimates.
+
+        The measure is counting over genes, equivalence under the affine normalizer divided out. Small genes are summed
+        exactly over all orders and all equivalent descriptions. Of larger ones random orders or descriptions are drawn
+        (by a generator keyed by the gene), and the mean of their probabilities is multiplied by their number. Genes that
+        are not legal, or longer than the model can write, have probability zero (-inf, exact).
+
+        Raises:
+            InputError: an element outside the vocabulary.
+        """
+        batch = genes if isinstance(genes, GeneBatch) else genes.genes()
+        self.check_vocabulary(batch)
+        self.eval()
+        return score_genes(self, batch, limits or ScoringLimits())
+
+    def tensors_of(self, genes: GeneBatch, sites: int) -> tuple[Tensor, Tensor, Tensor]:
+        """Groups (n,), vocabulary indices and letters (n, sites) of genes that all have `sites` sites."""
+        device = self.temperatures.device
+        return (
+            torch.from_numpy(genes.space_group.astype(np.int64)).to(device),
+            torch.from_numpy(self.vocabulary_index[genes.elements[:, :sites]]).to(device),
+            torch.from_numpy(genes.wyckoffs[:, :sites].astype(np.int64)).to(device),
+        )
+
+    def check_vocabulary(self, genes: GeneBatch) -> None:
+        """Refuses genes with elements that the model was not trained on.
+
+        Raises:
+            InputError: naming the element and the row.
+        """
+        outside = (genes.elements > 0) & (self.vocabulary_index[genes.elements] < 0)
+        if outside.any():
+            row = int(outside.any(axis=1).argmax())
+            number = int(genes.elements[row][outside[row]][0])
+            raise InputError(
+                f"gene {row} holds element {number}, which is not among the {len(self.config.elements)} elements this "
+                "model was trained on; leave such rows out or fine-tune on data that holds it"
+            )
+
+    # Sampling
+
+    def stream(
+        self,
+        conditions: Conditions | None = None,
+        *,
+        seed: int,
+        score: bool = False,
+        first_tokens: GeneBatch | None = None,
+    ) -> Iterator[CrystalTable]:
+        """Endless tables of genes in row order; row i depends on (seed, i) alone.
+
+        Args:
+            conditions: space groups; this configuration knows no other condition.
+            seed: any non-negative integer.
+            score: also compute `log_prob` (slower than the sampling itself), with `log_prob_exact` and
+                `log_prob_error`; without it `log_prob` is null.
+            first_tokens: genes of one site each; row i starts from number i modulo their number.
+
+        Raises:
+            InputError: a condition that needs the default model, or first tokens that are not legal genes of one site.
+        """
+        from aristotype.models.wyckoff_transformer.paper._sampler import Start, draw_blocks, to_tables
+
+        start = Start.of(self, conditions or Conditions(), first_tokens)
+        return to_tables(self, draw_blocks(self, start, seed), seed, score)
+
+    def sample(
+        self,
+        n: int,
+        conditions: Conditions | None = None,
+        *,
+        seed: int,
+        score: bool = True,
+        first_tokens: GeneBatch | None = None,
+    ) -> CrystalTable:
+        """The first n genes of `stream`: independent draws, so that a gene can come twice.
+
+        Raises:
+            InputError: n is negative, or see `stream`.
+        """
+        if n < 0:
+            raise InputError(f"{n} genes were asked for; ask for a number of at least 0")
+        parts, have = [], 0
+        # Unscored blocks first: of the last one only the rows that are kept are worth a score.
+        from aristotype.models.wyckoff_transformer.paper._sampler import with_scores
+
+        for table in self.stream(conditions, seed=seed, first_tokens=first_tokens):
+            parts.append(table[: n - have])
+            have += len(parts[-1])
+            if have >= n:
+                break
+        out = CrystalTable.concatenate(parts)
+        return with_scores(self, out) if score else out
+
+
+def _rows_of(
+    rows: Tensor, prefix: Prefix, element: Tensor | None, symbol: Tensor | None
+) -> tuple[Prefix, Tensor | None, Tensor | None]:
+    return prefix.take(rows), None if element is None else element[rows], None if symbol is None else symbol[rows]
