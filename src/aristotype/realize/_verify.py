@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -18,10 +19,10 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from aristotype.realize._atoms import Atoms, Ints
+    from aristotype.realize._atoms import Atoms, Floats, Ints
     from aristotype.realize._config import RealizeConfig
 
-_MOVES = (0.05, 0.1, 0.2, 0.3)
+_MOVES = (0.02, 0.05, 0.1, 0.2)
 """Angstrom that atoms are moved, a try each; shapes are strained by a tenth of that."""
 _PURPOSE = 1 << 32
 """Streams of random numbers from here on are for moves; those below are for rounds of trials."""
@@ -87,14 +88,23 @@ def pushed_off(
         if not len(rows):
             break
         few, before = atoms.take(rows), geometry.take(atoms, rows)
-        geometry.put(atoms, rows, _moved(few, before, keys[rows], number, distance))
-        closest, _ = assess(few, geometry.take(atoms, rows), config.target_ratio, torch.float64)
-        better = (closest >= config.min_ratio) & genes_kept(build(rows), config.tolerance)
+        moved = _moved(few, before, keys[rows], number, distance)
+        room = _room(few, moved, config)
+        geometry.put(atoms, rows, replace(moved, volume=moved.volume * np.minimum(room, config.expansion)))
+        better = (room <= config.expansion) & genes_kept(build(rows), config.tolerance)
         undone = np.flatnonzero(~better)
         geometry.put(atoms, rows[undone], before.take(few, undone))
         kept[rows[better]] = True
         rows = rows[undone]
     return kept
+
+
+def _room(atoms: Atoms, geometry: Geometry, config: RealizeConfig) -> Floats:
+    """Factors (n,) on the volumes, at least 1, with which no two atoms are too close."""
+    closest, _ = assess(atoms, geometry, config.target_ratio, torch.float64)
+    # A rounding error more than needed, so that the distance is not a rounding error too short.
+    short = np.maximum(config.min_ratio * (1.0 + 1e-9) / np.maximum(closest, 1e-6), 1.0)
+    return np.where(closest >= config.min_ratio, 1.0, short**3)
 
 
 def _moved(atoms: Atoms, geometry: Geometry, keys: NDArray[np.uint64], number: int, distance: float) -> Geometry:
