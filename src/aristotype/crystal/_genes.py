@@ -10,17 +10,19 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from aristotype.errors import SymmetryError
-from aristotype.symmetry import mirror_image, relabellings, tables
+from aristotype.symmetry import NUM_GROUPS, mirror_image, relabellings, tables
 
 CANONICAL_VERSION = 1
 """Changes when canonical genes or keys change; part of every key."""
 _PAD = np.int16(32767)
 _ELEMENT_BASE = 128
+_HEAVIEST = 118
 _CHUNK_CELLS = 4_000_000  # relabellings x rows x sites at once, to bound memory in group 2 (1344 relabellings)
 
 
@@ -49,6 +51,8 @@ class GeneBatch:
     def take(self, rows: ArrayLike) -> GeneBatch:
         """The genes of some rows (indices or a mask)."""
         index = np.asarray(rows)
+        if index.size == 0:
+            index = index.astype(np.int64)  # an empty list has no integer type of its own
         return GeneBatch(
             space_group=self.space_group[index], elements=self.elements[index], wyckoffs=self.wyckoffs[index]
         )
@@ -64,20 +68,21 @@ class GeneBatch:
         """
         n = len(space_group)
         width = max((len(row) for row in wyckoffs), default=0)
-        batch = GeneBatch(
-            space_group=np.asarray(space_group, dtype=np.int16).reshape(n),
-            elements=np.zeros((n, width), dtype=np.int8),
-            wyckoffs=np.full((n, width), -1, dtype=np.int8),
-        )
+        numbers = np.asarray(space_group, dtype=np.int64).reshape(n)
+        wide_elements, wide_letters = np.zeros((n, width), dtype=np.int64), np.full((n, width), -1, dtype=np.int64)
         for row, (species, letters) in enumerate(zip(elements, wyckoffs, strict=True)):
             if len(species) != len(letters):
                 raise SymmetryError(
                     f"gene {row} has {len(species)} elements for {len(letters)} positions; give one a site"
                 )
-            batch.elements[row, : len(species)] = species
-            batch.wyckoffs[row, : len(letters)] = letters
-        batch.check()
-        return batch
+            wide_elements[row, : len(species)] = species
+            wide_letters[row, : len(letters)] = letters
+        _check_genes(numbers, wide_elements, wide_letters)  # before they are narrowed, so that nothing overflows
+        return GeneBatch(
+            space_group=numbers.astype(np.int16),
+            elements=wide_elements.astype(np.int8),
+            wyckoffs=wide_letters.astype(np.int8),
+        )
 
     @staticmethod
     def concatenate(batches: Sequence[GeneBatch]) -> GeneBatch:
@@ -99,25 +104,7 @@ class GeneBatch:
         Raises:
             SymmetryError: naming the first row that is wrong.
         """
-        if len(self) == 0:
-            return
-        wrong = (self.space_group < 1) | (self.space_group > 230)
-        if wrong.any():
-            row = int(wrong.argmax())
-            raise SymmetryError(f"gene {row}: space group {self.space_group[row]} does not exist; 1 to 230 do")
-        last = tables().num_positions[self.space_group]
-        absent = (self.wyckoffs >= last[:, None]) | (self.wyckoffs < -1)
-        if absent.any():
-            row = int(absent.any(axis=1).argmax())
-            raise SymmetryError(
-                f"gene {row}: position index {self.wyckoffs[row][absent[row]][0]} does not exist in space group "
-                f"{self.space_group[row]}; indices go from 0 to {last[row] - 1}"
-            )
-        alone = (self.elements > 0) != (self.wyckoffs >= 0)
-        if alone.any():
-            raise SymmetryError(
-                f"gene {int(alone.any(axis=1).argmax())}: every position needs an element and every element a position"
-            )
+        _check_genes(self.space_group, self.elements, self.wyckoffs)
 
     def legal(self) -> NDArray[np.bool_]:
         """(n,) whether a gene has a site, its positions exist, and no zero-freedom position is occupied twice."""
@@ -129,6 +116,34 @@ class GeneBatch:
         ordered = np.sort(np.where(fixed, letters, -1 - np.arange(letters.shape[1])), axis=1)
         twice = ((ordered[:, 1:] == ordered[:, :-1]) & (ordered[:, 1:] >= 0)).any(axis=1)
         return exists & ~twice
+
+
+def _check_genes(space_group: NDArray[Any], elements: NDArray[Any], wyckoffs: NDArray[Any]) -> None:
+    """See `GeneBatch.check`; integers of any width."""
+    if len(space_group) == 0:
+        return
+    wrong = (space_group < 1) | (space_group > NUM_GROUPS)
+    if wrong.any():
+        row = int(wrong.argmax())
+        raise SymmetryError(f"gene {row}: space group {space_group[row]} does not exist; 1 to {NUM_GROUPS} do")
+    last = tables().num_positions[space_group]
+    absent = (wyckoffs >= last[:, None]) | (wyckoffs < -1)
+    if absent.any():
+        row = int(absent.any(axis=1).argmax())
+        raise SymmetryError(
+            f"gene {row}: position index {wyckoffs[row][absent[row]][0]} does not exist in space group "
+            f"{space_group[row]}; indices go from 0 to {last[row] - 1}"
+        )
+    unknown = (elements < 0) | (elements > _HEAVIEST)
+    if unknown.any():
+        row = int(unknown.any(axis=1).argmax())
+        raise SymmetryError(
+            f"gene {row}: there is no element {elements[row][unknown[row]][0]}; atomic numbers go from 1 to {_HEAVIEST}"
+        )
+    alone = (elements > 0) != (wyckoffs >= 0)
+    if alone.any():
+        row = int(alone.any(axis=1).argmax())
+        raise SymmetryError(f"gene {row}: every position needs an element and every element a position")
 
 
 @cache
@@ -180,6 +195,8 @@ def lexicographic_minimum(codes: NDArray[np.int16]) -> NDArray[np.int64]:
 
 def _by_group(genes: GeneBatch) -> list[tuple[int, NDArray[np.int64]]]:
     """Rows of each group, in chunks whose relabellings fit in memory."""
+    if len(genes) == 0:
+        return []
     order = np.argsort(genes.space_group, kind="stable")
     numbers, starts = np.unique(genes.space_group[order], return_index=True)
     chunks: list[tuple[int, NDArray[np.int64]]] = []
