@@ -100,6 +100,16 @@ def test_csv_files_and_encoded_tables_give_the_same_genes_as_arrays(tmp_path):
     assert "" not in made[1].columns
 
 
+@pytest.mark.slow
+def test_prototypes_by_way_of_cif_texts_have_the_genes_of_the_structures(tmp_path):
+    from pymatgen.analysis.prototypes import AFLOW_PROTOTYPE_LIBRARY
+
+    rows = [entry["snl"].structure for entry in AFLOW_PROTOTYPE_LIBRARY[::6]]
+    prepared = prepare(write_csv(tmp_path / "aflow.csv", rows), out=tmp_path / "out.parquet")
+    assert prepared.num_failed == 0
+    assert prepared.table().column("gene_key").to_pylist() == gene_keys(encode(rows).genes()).tolist()
+
+
 def test_processes_and_executors_do_not_change_the_result(tmp_path):
     rows = structures(300)
     ids = [f"mp-{n % 290}" for n in range(300)]
