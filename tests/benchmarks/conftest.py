@@ -27,7 +27,7 @@ class TinyModel:
 
     UNKNOWN = 94
 
-    def sample(self, n: int, conditions: Conditions | None = None, *, seed: int) -> CrystalTable:
+    def sample(self, n: int, conditions: Conditions | None = None, *, seed: int, score: bool = True) -> CrystalTable:
         rows = np.arange(len(GENES))
         if conditions is not None and conditions.space_groups and not conditions.formula:
             (number,) = conditions.space_groups
