@@ -6,6 +6,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import reduce
 from math import gcd
+from numbers import Real
+from typing import Any
 
 from aristotype.crystal._genes import GeneBatch
 from aristotype.errors import InputError
@@ -29,7 +31,7 @@ def atomic_number(element: str | int) -> int:
     if isinstance(element, str):
         number = 1 if element in ("D", "T") else _NUMBERS.get(element, 0)
     else:
-        number = int(element)
+        number = int(element) if _is_whole(element) else 0
     if not 1 <= number <= 118:
         raise InputError(f"{element!r} is not a chemical element; give a symbol (Fe) or an atomic number from 1 to 118")
     return number
@@ -65,6 +67,8 @@ def parse_formula(text: str) -> dict[int, int]:
                     f"the formula {text!r} closes a bracket that was never opened, at character {position}"
                 )
             inner = stack.pop()
+            if not inner:
+                raise InputError(f"the formula {text!r} has an empty bracket that ends at character {position}")
             for number, count in inner.items():
                 stack[-1][number] = stack[-1].get(number, 0) + count * int(match[5] or 1)
     if position != len(text) or len(stack) != 1 or not stack[0] or 0 in stack[0].values():
@@ -107,7 +111,7 @@ class Conditions:
         template: GeneBatch | None = None,
         partial: GeneBatch | None = None,
     ) -> None:
-        if isinstance(space_groups, int):
+        if space_groups is not None and not isinstance(space_groups, Iterable):
             space_groups = (space_groups,)
         values = {
             "space_groups": None if space_groups is None else tuple(sorted({check_group(g) for g in space_groups})),
@@ -153,15 +157,23 @@ def _reduced(formula: str | Mapping[str | int, int] | None) -> tuple[tuple[int, 
     if isinstance(formula, str):
         counts = parse_formula(formula)
     else:
-        counts = {atomic_number(element): int(count) for element, count in formula.items()}
-        if not counts or min(counts.values()) < 1:
-            raise InputError(f"the formula {dict(formula)} needs at least one element and counts of at least 1")
+        if not formula or not all(_is_whole(count) and count >= 1 for count in formula.values()):
+            raise InputError(f"the formula {dict(formula)} needs at least one element and whole counts of at least 1")
+        counts = {}
+        for element, count in formula.items():  # two names of one element, such as D and H, are added
+            number = atomic_number(element)
+            counts[number] = counts.get(number, 0) + int(count)
     divisor = reduce(gcd, counts.values())
     return tuple(sorted((number, count // divisor) for number, count in counts.items()))
 
 
+def _is_whole(value: Any) -> bool:
+    """Whether a number is an integer, as an int or as a float without a fraction; not for NaN and infinity."""
+    return isinstance(value, Real) and float(value).is_integer()
+
+
 def _positive(name: str, value: int | None) -> int | None:
-    if value is not None and (int(value) != value or value < 1):
+    if value is not None and not (_is_whole(value) and value >= 1):
         raise InputError(f"the {name} is {value}; it must be a whole number of at least 1")
     return None if value is None else int(value)
 
