@@ -41,7 +41,9 @@ def reachable_letters(rules: FieldRules, prefix: Prefix, element: int) -> set[in
 
 
 def prefix_of(number: int, elements: list[int], letters: list[int]) -> Prefix:
-    return Prefix(group=torch.tensor([number]), elements=torch.tensor([elements]).long(), letters=torch.tensor([letters]).long())
+    return Prefix(
+        group=torch.tensor([number]), elements=torch.tensor([elements]).long(), letters=torch.tensor([letters]).long()
+    )
 
 
 @pytest.mark.parametrize("number", range(1, NUM_GROUPS + 1))

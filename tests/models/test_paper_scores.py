@@ -45,7 +45,11 @@ def random_genes(number: int, n: int, most: int, seed: int) -> GeneBatch:
     for _ in range(n):
         letters: list[int] = []
         for _ in range(int(generator.integers(1, most + 1))):
-            letters.append(int(generator.choice([w for w in range(27) if freedom[w] > 0 or (freedom[w] == 0 and w not in letters)])))
+            letters.append(
+                int(
+                    generator.choice([w for w in range(27) if freedom[w] > 0 or (freedom[w] == 0 and w not in letters)])
+                )
+            )
         rows.append((letters, generator.choice(VOCABULARY, len(letters)).tolist()))
     return sorted_genes(GeneBatch.from_lists([number] * n, [e for _, e in rows], [w for w, _ in rows]))
 
@@ -55,7 +59,9 @@ def by_brute_force(model: WyckoffTransformerPaper, genes: GeneBatch, row: int) -
     described, _ = equivalents(genes.take([row]))
     sequences = set()
     for one in range(len(described)):
-        sites = [(int(e), int(w)) for e, w in zip(described.elements[one], described.wyckoffs[one], strict=True) if w >= 0]
+        sites = [
+            (int(e), int(w)) for e, w in zip(described.elements[one], described.wyckoffs[one], strict=True) if w >= 0
+        ]
         sequences |= set(permutations(sites))
     group = torch.full((len(sequences),), int(genes.space_group[row]))
     elements = torch.tensor([[VOCABULARY.index(e) for e, _ in sites] for sites in sequences])
@@ -111,7 +117,9 @@ def test_probabilities_of_all_genes_sum_to_one(site_order, number):
     sites = [(e, w) for w in range(27) if freedom[w] >= 0 for e in (3, 8)]
     sets = [(site,) for site in sites] + list(combinations_with_replacement(sites, 2))
     sets = [s for s in sets if len(s) == 1 or s[0][1] != s[1][1] or freedom[s[0][1]] > 0]
-    every = GeneBatch.from_lists([number] * len(sets), [[e for e, _ in s] for s in sets], [[w for _, w in s] for s in sets])
+    every = GeneBatch.from_lists(
+        [number] * len(sets), [[e for e, _ in s] for s in sets], [[w for _, w in s] for s in sets]
+    )
     _, first = np.unique(gene_keys(every).view("u8,u8"), return_index=True)
     scores = model.score(every.take(first), ScoringLimits(subsets=10**6))
     assert scores.exact.all()

@@ -33,7 +33,16 @@ class PaperConfig:
     def __post_init__(self) -> None:
         if self.width % self.heads:
             raise ConfigError(f"width is {self.width}, which {self.heads} heads do not divide; change one of them")
-        sizes = ("element_width", "symmetry_width", "index_width", "width", "layers", "heads", "feed_forward", "max_sites")
+        sizes = (
+            "element_width",
+            "symmetry_width",
+            "index_width",
+            "width",
+            "layers",
+            "heads",
+            "feed_forward",
+            "max_sites",
+        )
         for name in sizes:
             if getattr(self, name) < 1:
                 raise ConfigError(f"{name} is {getattr(self, name)}; it must be at least 1")

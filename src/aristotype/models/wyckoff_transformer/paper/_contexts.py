@@ -15,8 +15,8 @@ def distinct_contexts(
 ) -> tuple[Tensor | None, Tensor | None]:
     """A row of every distinct context, and for each row the number of its context; None where nothing is gained.
 
-    Exact: contexts are compared by all that they hold, packed into one integer. Prefixes of more than three sites, which
-    are hardly ever alike, are not compared. With `ordered`, the last site stays the last.
+    Exact: contexts are compared by all that they hold, packed into one integer. Prefixes of more than three sites,
+    which are hardly ever alike, are not compared. With `ordered`, the last site stays the last.
     """
     places = prefix.letters.shape[1]
     if places > _MOST_SITES or len(prefix) < 2:

@@ -32,15 +32,15 @@ def fit_paper(
     card: str = "",
     max_validation: int = 3000,
 ) -> TrainingResult:
-    """Trains a fresh model (from a configuration) or goes on with one (fine-tuning), then calibrates the best checkpoint.
+    """Trains a fresh model (from a configuration) or goes on with one (fine-tuning); calibrates the best checkpoint.
 
     The validation's `nll` is `order_bound`, which is an upper bound of what `log_prob` gives and far cheaper.
 
     Args:
         model: a configuration, or a model to go on with; its vocabulary and group frequencies are kept.
         train_genes: genes to learn from.
-        val_genes: genes to validate and to calibrate on; at most `max_validation`, drawn with seed 0. Genes with elements
-            outside the vocabulary are left out.
+        val_genes: genes to validate and to calibrate on; at most `max_validation`, drawn with seed 0. Genes with
+            elements outside the vocabulary are left out.
         training: the loop's settings; `batch_size` counts genes of average length.
         out: folder of the run; the best checkpoint, calibrated when the run ends, is `out/best`.
         resume: go on with the run of that folder.
@@ -57,10 +57,10 @@ def fit_paper(
     judged = val_genes.take(np.sort(rows))
 
     def validate(module: nn.Module) -> dict[str, float]:
-        return {"nll": float(order_bound(module, judged).mean())}
+        return {"nll": float(order_bound(_paper(module), judged).mean())}
 
     def on_save(module: nn.Module, path: Path, record: Mapping[str, Any]) -> None:
-        module.save(path, card=f"{card}\n\nFigures of the run at this step:\n\n{_figures(record)}", half=True)
+        _paper(module).save(path, card=f"{card}\n\nFigures of the run at this step:\n\n{_figures(record)}", half=True)
 
     result = train(
         fitted,
@@ -76,8 +76,15 @@ def fit_paper(
         best = WyckoffTransformerPaper.from_checkpoint(*load_checkpoint(Path(out) / "best"))
         calibrate(best, judged)
         record = {**result.best, "nll calibrated": float(order_bound(best, judged).mean())}
-        best.save(Path(out) / "best", card=f"{card}\n\nFigures of the run's best step:\n\n{_figures(record)}", half=True)
+        best.save(
+            Path(out) / "best", card=f"{card}\n\nFigures of the run's best step:\n\n{_figures(record)}", half=True
+        )
     return result
+
+
+def _paper(module: nn.Module) -> WyckoffTransformerPaper:
+    assert isinstance(module, WyckoffTransformerPaper), "the loop hands back the model that it was given"
+    return module
 
 
 def _figures(record: Mapping[str, Any]) -> str:

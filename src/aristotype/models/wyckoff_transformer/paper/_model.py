@@ -39,7 +39,7 @@ FAMILY = "wyckoff-transformer"
 VARIANT = "paper"
 _KEYS = "train_keys"
 _CPU_ROWS = 192  # rows of a training pass on a CPU: fewer places are wasted on padding, and intermediates stay in cache
-_PLACES_A_PASS = 6000
+_PLACES_A_PASS = 12_000
 
 
 class WyckoffTransformerPaper(nn.Module):
@@ -47,6 +47,7 @@ class WyckoffTransformerPaper(nn.Module):
 
     group_counts: Tensor
     temperatures: Tensor
+    _bucket_starts: Tensor
 
     def __init__(self, config: PaperConfig, train_keys: NDArray[np.uint8] | None = None) -> None:
         """A model with fresh weights; `train_keys` (n, 16) are keys of the training genes, hands merged."""
@@ -214,8 +215,8 @@ class WyckoffTransformerPaper(nn.Module):
 
         The measure is counting over genes, equivalence under the affine normalizer divided out. Small genes are summed
         exactly over all orders and all equivalent descriptions. Of larger ones random orders or descriptions are drawn
-        (by a generator keyed by the gene), and the mean of their probabilities is multiplied by their number. Genes that
-        are not legal, or longer than the model can write, have probability zero (-inf, exact).
+        (by a generator keyed by the gene), and the mean of their probabilities is multiplied by their number. Genes
+        that are not legal, or longer than the model can write, have probability zero (-inf, exact).
 
         Raises:
             InputError: an element outside the vocabulary.

@@ -1,7 +1,7 @@
 """Probabilities of one description of a gene: summed over all orders of its sites, or for one order.
 
-The probability of the next site depends on the set of known sites and not on their order, so that the sum over orders is a
-recursion over sub-multisets A of the sites,
+The probability of the next site depends on the set of known sites and not on their order, so that the sum over orders
+is a recursion over sub-multisets A of the sites,
 
     P(A) = sum over the distinct sites x of A of P(A - x) p(x | A - x),    P(empty) = 1,
 
@@ -38,7 +38,7 @@ class Lattice:
 
 @cache
 def lattice(multiplicities: tuple[int, ...]) -> Lattice:
-    """The sub-multisets of distinct sites with these multiplicities; the empty one is number 0, the full one the last."""
+    """The sub-multisets of distinct sites with these multiplicities: the empty one first, the full one last."""
     counts = np.array(list(product(*(range(m + 1) for m in multiplicities))), dtype=np.int64)
     strides = np.cumprod([1, *(m + 1 for m in multiplicities[:0:-1])])[::-1]
     after = np.where(counts < np.array(multiplicities), np.arange(len(counts))[:, None] + strides, -1)
@@ -153,7 +153,7 @@ def log_prob_one_order(
 def _next_site(
     conditional: Conditional, rules: FieldRules, prefix: Prefix, context: Tensor, element: Tensor, letter: Tensor
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """(n,) log-probabilities of STOP after each prefix, and (m,) of next sites, each after the prefix number `context`."""
+    """(n,) log-probabilities of STOP after each prefix, and (m,) of next sites, each after prefix `context`."""
     group = prefix.group[context]
     symbol, index = rules.symbols[group, letter], rules.indices[group, letter]
     elements = conditional("element", prefix)
@@ -173,7 +173,7 @@ def _of_distinct(
     symbol: Tensor | None,
     value: Tensor,
 ) -> Tensor:
-    """(m,) log-probabilities of values of a field; what next sites with the same earlier fields share is computed once."""
+    """(m,) log-probabilities of values of a field; equal contexts are computed once."""
     code = (context * 128 + element) * 128 + (0 if symbol is None else symbol)
     distinct, inverse = torch.unique(code, return_inverse=True)
     rows = distinct // (128 * 128)

@@ -70,7 +70,7 @@ class FieldRules(nn.Module):
         self.num_indices = int(data.site_symmetry_index.max()) + 1
         self.max_sites = config.max_sites
         self.ordered = config.site_order == "electronegativity"
-        freedom = data.padded("freedom", fill=-1)
+        freedom = np.asarray(data.padded("freedom", fill=-1), dtype=np.int64)
         symbols = np.where(freedom >= 0, data.padded("site_symmetry"), self.num_symbols).astype(np.int64)
         indices = np.where(freedom >= 0, data.padded("site_symmetry_index"), self.num_indices).astype(np.int64)
         letter_of = np.full((len(freedom), self.num_symbols + 1, self.num_indices + 1), NO_LETTER, dtype=np.int64)

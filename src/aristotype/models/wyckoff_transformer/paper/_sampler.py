@@ -19,10 +19,11 @@ from aristotype.crystal import Conditions, CrystalTable, GeneBatch, canonical_ge
 from aristotype.errors import InputError
 from aristotype.models.blocks import uniforms
 from aristotype.models.wyckoff_transformer.paper._model import WyckoffTransformerPaper
-from aristotype.models.wyckoff_transformer.paper._rules import FIELDS, Field, Prefix
+from aristotype.models.wyckoff_transformer.paper._rules import FIELDS, NO_LETTER, Field, Prefix
 
 BLOCK = 1024
 _GROUP = 0  # purposes of random numbers: the group, then a number for each field of each site
+_FIRST_TOKEN = 1 << 31
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,6 +67,29 @@ def _check_first_tokens(model: WyckoffTransformerPaper, tokens: GeneBatch, condi
         row = int(wrong.argmax())
         raise InputError(f"first token {row} has {tokens.num_sites[row]} sites; each must be a gene of one site")
     model.check_vocabulary(tokens)
+
+
+def first_tokens_of(model: WyckoffTransformerPaper, genes: GeneBatch, *, seed: int = 0) -> GeneBatch:
+    """Genes of one site each: the first one in the model's order of sites, a random one where any order goes.
+
+    For the experiment of "WyckoffTransformer: Autoregressive Generation of Crystals" (Kazeev et al., 2024): generation
+    from the space groups and first tokens of test structures, `model.sample(len(genes), first_tokens=...)`.
+
+    Raises:
+        InputError: an element outside the vocabulary.
+    """
+    model.check_vocabulary(genes)
+    if model.rules.ordered:
+        rank = model.rules.rank.cpu().numpy()[model.vocabulary_index[genes.elements]]
+        key = (rank * (NO_LETTER + 1) + genes.wyckoffs).astype(np.float64)
+    else:
+        key = uniforms(seed, np.arange(len(genes)), _FIRST_TOKEN, genes.wyckoffs.shape[1])
+    site = np.where(genes.wyckoffs >= 0, key, np.inf).argmin(axis=1)[:, None]
+    return GeneBatch(
+        space_group=genes.space_group,
+        elements=np.take_along_axis(genes.elements, site, axis=1),
+        wyckoffs=np.take_along_axis(genes.wyckoffs, site, axis=1),
+    )
 
 
 @dataclass(kw_only=True)

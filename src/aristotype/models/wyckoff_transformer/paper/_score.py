@@ -1,4 +1,4 @@
-"""log p of genes: over all orders and all equivalent descriptions, exactly where that is cheap, else by a stated estimate."""
+"""log p of genes: over all orders and equivalent descriptions, exact where that is cheap, else a stated estimate."""
 
 from __future__ import annotations
 
@@ -74,7 +74,9 @@ def _given_group(
 
     summed = np.flatnonzero(exact[owner])
     for row in np.flatnonzero(~exact & ~by_order).tolist():
-        some = generators[row].permutation(descriptions[row])[: max(_FEWEST_DESCRIPTIONS, int(limits.subsets // subsets[row]))]
+        some = generators[row].permutation(descriptions[row])[
+            : max(_FEWEST_DESCRIPTIONS, int(limits.subsets // subsets[row]))
+        ]
         summed = np.append(summed, first[row] + some)
     values = _any_order(model, described.take(summed))
     log_prob, error = np.empty(len(genes)), np.zeros(len(genes))
@@ -98,9 +100,7 @@ def _generator(key: bytes) -> np.random.Generator:
     return np.random.default_rng(list(np.frombuffer(key, np.uint32).tolist()))
 
 
-def _split(
-    owner: NDArray[np.int64], values: NDArray[np.float64]
-) -> tuple[list[int], list[NDArray[np.float64]]]:
+def _split(owner: NDArray[np.int64], values: NDArray[np.float64]) -> tuple[list[int], list[NDArray[np.float64]]]:
     """Values of each owner; owners sorted."""
     rows, starts = np.unique(owner, return_index=True)
     return rows.tolist(), np.split(values, starts[1:]) if len(rows) else []

@@ -46,7 +46,7 @@ def ordered_sites(rules: FieldRules, elements: Tensor, letters: Tensor) -> tuple
 
 
 def spread_known(rows: int, sites: int, draws: int, device: torch.device) -> Tensor:
-    """(rows, draws) numbers of known sites, uniform over 0 to `sites`, distinct within a row and evenly spread over rows."""
+    """(rows, draws) numbers of known sites, uniform over 0 to `sites`, distinct in a row, evenly spread over rows."""
     offset = torch.randperm(rows, device=device) + torch.randint(sites + 1, (1,), device=device)
     stride = (sites + 1) // draws
     return (offset[:, None] + stride * torch.arange(draws, device=device)) % (sites + 1)
@@ -57,8 +57,8 @@ def field_terms(
 ) -> Iterator[Term]:
     """The three fields of the site after the first `known` (n,) sites of genes (n, S) that are written in some order.
 
-    The element's target is the normalised multiset of the remaining elements (the next one in a fixed order), STOP where all
-    are known; the symmetry's and the index's are those of the next site.
+    The element's target is the normalised multiset of the remaining elements (the next one in a fixed order), STOP
+    where all are known; the symmetry's and the index's are those of the next site.
     """
     sites = elements.shape[1]
     place = torch.arange(sites, device=group.device)
@@ -85,7 +85,8 @@ def field_terms(
     element = elements[rows, known]
     letter = letters[rows, known]
     symbol, index = rules.symbols[prefix.group, letter], rules.indices[prefix.group, letter]
-    for field, value, given in (("symmetry", symbol, None), ("index", index, symbol)):
+    later: tuple[tuple[Field, Tensor, Tensor | None], ...] = (("symmetry", symbol, None), ("index", index, symbol))
+    for field, value, given in later:
         log_probs = conditional(field, prefix, element, given)
         target = torch.zeros_like(log_probs).scatter_(1, value[:, None], 1.0)
         yield Term(field=field, rows=rows, known=known, log_probs=log_probs, target=target)
