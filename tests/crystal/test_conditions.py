@@ -87,7 +87,7 @@ def test_formulas_that_cannot_be_read_are_refused(text):
 
 
 def test_the_place_of_the_error_is_named():
-    with pytest.raises(InputError, match="LiFe#O.*character 5.*LiFePO4"):
+    with pytest.raises(InputError, match=r"LiFe#O.*character 5.*LiFePO4"):
         parse_formula("LiFe#O")
     with pytest.raises(InputError, match="never opened"):
         parse_formula("Fe)2")
