@@ -152,4 +152,7 @@ def encode_path(task: tuple[Path, dict[str, Any]]) -> tuple[CrystalTable, list[F
         table = encode_structures(path, failures=failures, **settings)
     except AristotypeError as error:
         return CrystalTable.concatenate([]), [(printable(path), str(error))]
+    except Exception as error:  # noqa: BLE001 (one file must not end the work on thousands)
+        reason = f"encoding broke down on it ({type(error).__name__}: {error}); leave it out and report it as a bug"
+        return CrystalTable.concatenate([]), [(printable(path), reason)]
     return table, [(failure.id, failure.reason) for failure in failures]

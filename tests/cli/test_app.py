@@ -1,0 +1,113 @@
+"""The command as a whole: quick help, no heavy import before it is needed, exit codes, one clean message an error."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from aristotype.errors import AristotypeError, InputError
+
+ROOT = Path(__file__).parents[2]
+SRC = ROOT / "src"
+COMMANDS = ["generate", "models", "train", "encode", "export", "data", "data prepare"]
+HEAVY = {"torch", "pymatgen", "pyarrow", "numpy", "ase", "moyopy", "safetensors"}
+HELP_CPU_SECONDS = 0.5
+
+SHOW_HEAVY = f"""
+import sys
+from aristotype.cli import main
+try:
+    main()
+except SystemExit as end:
+    assert not end.code, end.code
+print("HEAVY", *sorted({HEAVY!r} & set(sys.modules)))
+"""
+
+
+def run(*command: str) -> subprocess.CompletedProcess[str]:
+    environment = os.environ | {"PYTHONPATH": str(SRC)}
+    return subprocess.run([sys.executable, *command], env=environment, capture_output=True, text=True, check=False)
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["generate", "--help"], ["data", "prepare", "-h"]])
+def test_help_imports_nothing_heavy(arguments):
+    done = run("-c", SHOW_HEAVY, *arguments)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-1].split() == ["HEAVY"]
+
+
+def test_help_takes_less_than_half_a_second():
+    resource = pytest.importorskip("resource")  # processor time, since other work may slow the clock on the wall
+
+    def cpu_seconds() -> float:
+        used = resource.getrusage(resource.RUSAGE_CHILDREN)
+        return used.ru_utime + used.ru_stime
+
+    run("-m", "aristotype", "--help")  # compiles what was not compiled yet
+    before = cpu_seconds()
+    assert run("-m", "aristotype", "--help").returncode == 0
+    assert cpu_seconds() - before < HELP_CPU_SECONDS
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_has_help_with_examples(invoke, command):
+    result = invoke(*command.split(), "--help")
+    assert result.exit_code == 0
+    if command not in ("data", "models"):
+        assert f"aristotype {command}" in " ".join(result.output.split())
+
+
+def test_no_arguments_show_the_help(invoke):
+    assert "generate" in invoke().output
+
+
+def test_the_version_is_that_of_the_project(invoke):
+    from importlib.metadata import PackageNotFoundError, version
+
+    output = invoke("--version").output
+    try:
+        assert output == f"aristotype {version('aristotype')}\n"
+    except PackageNotFoundError:
+        assert output == "aristotype (not installed)\n"
+    assert tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["scripts"] == {
+        "aristotype": "aristotype.cli:main"
+    }
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["generat"],
+        ["generate"],
+        ["generate", "-n", "0", "--out", "x"],
+        ["export", "x", "--format", "pdb", "--out", "y"],
+    ],
+)
+def test_wrong_usage_exits_with_2(invoke, arguments):
+    result = invoke(*arguments)
+    assert result.exit_code == 2
+    assert "Usage" in result.output
+
+
+@pytest.mark.parametrize(("raised", "code"), [(InputError("odd [b]value[/b]"), 2), (KeyboardInterrupt(), 130)])
+def test_errors_become_one_message_and_an_exit_code(invoke, monkeypatch, raised, code):
+    def fail():
+        raise raised
+
+    monkeypatch.setattr("aristotype.models.shipped_models", fail)
+    result = invoke("models")
+    assert result.exit_code == code
+    assert result.stdout == ""
+    expected = f"Error: {raised}\n" if isinstance(raised, AristotypeError) else "Interrupted; nothing was left half-"
+    assert result.stderr.startswith(expected)
+    assert "Traceback" not in result.output
+
+
+def test_a_mistake_of_ours_stays_loud(invoke, monkeypatch):
+    monkeypatch.setattr("aristotype.models.shipped_models", lambda: 1 / 0)
+    assert isinstance(invoke("models").exception, ZeroDivisionError)

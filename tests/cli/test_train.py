@@ -1,0 +1,200 @@
+"""`aristotype train` as a user calls it: fresh, resumed, from a checkpoint, on two processes, refused."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from aristotype.cli._train import resolve_settings
+from aristotype.crystal import CrystalTable
+from aristotype.errors import ConfigError, UnknownNameError
+from aristotype.models import load
+
+from .conftest import SRC, TINY, handful
+
+SMALL = [f"--set=model.{name}={value}" for name, value in (TINY | {"members": 1}).items()]
+BRIEF = [
+    f"--set=training.{text}" for text in ("epochs=2", "batch_size=64", "threads=1", "tensorboard=false", "device=cpu")
+]
+
+
+@pytest.fixture(autouse=True)
+def _own_cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("ARISTOTYPE_CACHE", str(tmp_path / "cache"))
+    monkeypatch.delenv("ARISTOTYPE_DATA", raising=False)
+
+
+@pytest.fixture
+def train(invoke, table_file):
+    return lambda *arguments: invoke("train", "wyckoff-transformer", "--data", table_file, *arguments)
+
+
+def test_a_run_ends_with_a_model_that_generates(train, invoke, tmp_path):
+    out = tmp_path / "run"
+    result = train("--out", out, *SMALL, *BRIEF)
+    assert result.exit_code == 0, result.output
+    assert {"best", "last", "config.toml", "run.json", "log.jsonl"} <= {path.name for path in out.iterdir()}
+    card = (out / "best" / "README.md").read_text()
+    assert "handful train (163 rows)" in card
+    assert "batch_size = 64" in card
+    assert load(out / "best").config.width == TINY["width"]
+    generated = invoke("generate", "--model", out / "best", "-n", "3", "--genes-only", "--out", tmp_path / "out")
+    assert generated.exit_code == 0, generated.output
+
+
+def test_the_seed_decides_the_run(train, tmp_path):
+    lines = []
+    for name, seed in (("a", 0), ("b", 0), ("c", 1)):
+        assert train("--out", tmp_path / name, *SMALL, *BRIEF, f"--set=training.seed={seed}").exit_code == 0
+        rows = [json.loads(line) for line in (tmp_path / name / "log.jsonl").read_text().splitlines()]
+        lines.append([row["nll"] for row in rows if "nll" in row])
+    assert lines[0] == lines[1] != lines[2]
+
+
+def test_settings_come_from_defaults_then_file_then_single_values(tmp_path):
+    config = tmp_path / "c.toml"
+    config.write_text("[model]\nwidth = 96\nheads = 4\n[training]\nepochs = 3\n")
+    found = resolve_settings("wyckoff-transformer", "mp_20", config, ["training.epochs=5"], fine_tune=False)
+    assert (found.model.width, found.model.members, found.model.dropout) == (96, 2, 0.15)
+    assert (found.training.epochs, found.training.batch_size, found.training.betas) == (5, 214, (0.9, 0.98))
+    assert resolve_settings("wyckoff-transformer", "mpts_52", None, [], fine_tune=False).training.epochs == 52
+
+
+def test_the_written_configuration_makes_the_same_run(train, tmp_path):
+    assert train("--out", tmp_path / "a", *SMALL, *BRIEF).exit_code == 0
+    assert train("--out", tmp_path / "b", "--config", tmp_path / "a/config.toml").exit_code == 0
+    assert (tmp_path / "a/config.toml").read_text() == (tmp_path / "b/config.toml").read_text()
+    a, b = (load(tmp_path / name / "best") for name in "ab")
+    genes = handful()
+    assert a.log_prob(genes).tolist() == b.log_prob(genes).tolist()
+
+
+def test_fine_tuning_goes_on_with_a_checkpoint(train, tiny_model, tmp_path):
+    result = train("--from", tiny_model, "--out", tmp_path / "run", *BRIEF)
+    assert result.exit_code == 0, result.output
+    assert load(tmp_path / "run/best").config == load(tiny_model).config
+    assert "fine-tuned from" in (tmp_path / "run/best/README.md").read_text()
+    sized = train("--from", tiny_model, "--out", tmp_path / "other", "--set", "model.width=32")
+    assert sized.exit_code == 2
+    assert "that of the checkpoint" in sized.stderr
+
+
+def test_a_run_is_never_overwritten_and_goes_on_when_asked(train, tmp_path):
+    out = tmp_path / "run"
+    assert train("--out", out, *SMALL, *BRIEF).exit_code == 0
+    again = train("--out", out, *SMALL, *BRIEF)
+    assert again.exit_code == 2
+    assert "--resume" in again.stderr
+    assert train("--out", out, *SMALL, *BRIEF, "--resume").exit_code == 0
+    other = train("--out", out, *SMALL, *BRIEF, "--set=training.epochs=3", "--resume")
+    assert other.exit_code == 2
+    assert "training.epochs was 2, is 3" in other.stderr
+    (tmp_path / "home").mkdir()
+    (tmp_path / "home" / "thesis.tex").write_text("x")
+    assert train("--out", tmp_path / "home", *SMALL, *BRIEF).exit_code == 2
+
+
+def test_a_dry_run_counts_and_writes_nothing(train, tmp_path):
+    result = train("--out", tmp_path / "run", *SMALL, *BRIEF, "--dry-run")
+    assert result.exit_code == 0, result.output
+    assert "about 6 steps" in result.stdout
+    assert "nll" not in result.output
+    assert not (tmp_path / "run").exists()
+
+
+# ---- bad input
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--set", "training.epoch=3"], "did you mean epochs"),
+        (["--set", "nonsense=3"], "unknown configuration key nonsense"),
+        (["--set", "training.epochs"], "not of the form key=value"),
+        (["--set", "training.epochs=many"], "training.epochs"),
+        (["--set", "training.learning_rate=-1"], "learning_rate"),
+        (["--set", "model.width=100"], "heads"),
+        (["--config", "nowhere.toml"], "cannot read the configuration nowhere.toml"),
+        (["--from", "nonsense"], "no model 'nonsense'"),
+    ],
+)
+def test_settings_that_cannot_be_are_refused_before_anything_is_written(train, tmp_path, arguments, message):
+    result = train("--out", tmp_path / "run", *arguments)
+    assert result.exit_code == 2
+    assert result.stderr.startswith("Error: ")
+    assert message in result.stderr
+    assert not (tmp_path / "run").exists()
+
+
+def test_unknown_families_and_data_are_refused(invoke, table_file, tmp_path):
+    with pytest.raises(UnknownNameError, match="wyckoff-transformer"):
+        resolve_settings("nonsense", "mp_20", None, [], fine_tune=False)
+    with pytest.raises(ConfigError, match=r"model\.width"):
+        resolve_settings("wyckoff-transformer", "mp_20", None, ["model.width=1"], fine_tune=True)
+    result = invoke("train", "wyckoff-transformer", "--data", "nowhere.parquet", "--out", tmp_path / "run")
+    assert result.exit_code == 2
+    assert "nowhere.parquet" in result.stderr
+
+
+def test_data_without_a_validation_split_says_how_to_make_one(invoke, tmp_path):
+    CrystalTable.from_genes(handful()).write(tmp_path / "plain.parquet")
+    result = invoke("train", "wyckoff-transformer", "--data", tmp_path / "plain.parquet", "--out", tmp_path / "run")
+    assert result.exit_code == 2
+    assert "data prepare FILE --split" in result.stderr
+
+
+# ---- in processes of their own
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGINT for one process")
+def test_ctrl_c_saves_the_run_and_says_how_to_go_on(spawn, table_file, tmp_path):
+    out = tmp_path / "run"
+    arguments = ["--out", out, *SMALL, *BRIEF, "--set=training.epochs=100000", "--set=training.validate_every=50"]
+    process = spawn("train", "wyckoff-transformer", "--data", table_file, *arguments)
+    deadline = time.monotonic() + 120
+    while not (out / "state.safetensors").exists() and time.monotonic() < deadline:
+        time.sleep(0.1)
+    process.send_signal(signal.SIGINT)
+    _, stderr = process.communicate(timeout=60)
+    assert process.returncode == 130, stderr
+    assert "resume" in stderr
+    assert "Traceback" not in stderr
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform == "win32", reason="torchrun needs gloo over TCP, which Windows builds lack")
+def test_torchrun_shares_one_run(table_file, tmp_path):
+    launcher = [
+        sys.executable,
+        "-m",
+        "torch.distributed.run",
+        "--standalone",
+        "--nproc-per-node",
+        "2",
+        "-m",
+        "aristotype",
+    ]
+    command = [
+        "train",
+        "wyckoff-transformer",
+        "--data",
+        str(table_file),
+        "--out",
+        str(tmp_path / "run"),
+        *SMALL,
+        *BRIEF,
+    ]
+    environment = os.environ | {"PYTHONPATH": str(SRC), "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(
+        [*launcher, *command], env=environment, capture_output=True, text=True, timeout=300, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert json.loads((tmp_path / "run/run.json").read_text())["processes"] == 2
+    assert done.stdout.count("The best checkpoint is") == 1
+    assert load(tmp_path / "run/best")
