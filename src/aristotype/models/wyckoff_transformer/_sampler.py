@@ -119,14 +119,12 @@ def _write(
     letters = np.full((n, most), -1, dtype=np.int64)
     last, done, log_mass = np.full(n, -1, dtype=np.int64), np.zeros(n, dtype=bool), np.zeros(n)
     for step in range(most + 1):
-        probabilities = state.step(step, torch.from_numpy(last).to(device)).exp().double().cpu().numpy()
-        allowed = probabilities > 0
-        if step == most:
-            allowed[:, :STOP] = False
+        log_probabilities = state.step(step, torch.from_numpy(last).to(device)).double().cpu().numpy()
+        allowed = np.isfinite(log_probabilities)  # before the exponential, which can underflow
         if not plan.conditions.is_free:
             for row in np.flatnonzero(~done):
                 allowed[row] &= plan.letter_mask(int(group[row]), tuple(letters[row, :step].tolist()))
-        weight = np.where(allowed, np.maximum(probabilities, _TINY), 0.0)
+        weight = np.where(allowed, np.maximum(np.exp(log_probabilities), _TINY), 0.0)
         weight[done] = np.eye(STOP + 1)[STOP]
         log_mass += np.where(done, 0.0, np.log(weight.sum(axis=1)))
         choice = _pick(weight, draws[:, step])

@@ -30,6 +30,7 @@ class TemplateWriter(nn.Module):
         super().__init__()
         width = config.template_width
         self.width = width
+        self.max_sites = config.max_sites
         self.sites = SiteEmbedding(width)
         self.keys = SiteEmbedding(width)
         self.steps = nn.Embedding(config.max_sites + 1, width)
@@ -66,20 +67,25 @@ class TemplateWriter(nn.Module):
         """Prepares to write a batch of templates."""
         return Writing(self, group, max_sites)
 
-    def allowed(self, group: Tensor, last: Tensor) -> Tensor:
-        """(n, steps, 28) which letters, and last stop, may follow the letter `last` (n, steps), -1 at the start."""
+    def allowed(self, group: Tensor, last: Tensor, first: int = 0) -> Tensor:
+        """(n, steps, 28) which letters, and last stop, may follow the letter `last` (n, steps), -1 at the start.
+
+        The steps are numbers `first` and on; a template of `max_sites` sites can only stop, so that all probability is
+        on templates that can be written.
+        """
         freedom = self.freedom[group]
         letters = torch.arange(MAX_POSITIONS, device=group.device)
         of_last = freedom.gather(1, last.clamp(min=0))
         lowest = torch.where((last >= 0) & (of_last == 0), last + 1, last)
-        letter = (freedom >= 0)[:, None] & (letters >= lowest[..., None])
+        room = torch.arange(first, first + last.shape[1], device=group.device) < self.max_sites
+        letter = (freedom >= 0)[:, None] & (letters >= lowest[..., None]) & room[:, None]
         return torch.cat([letter, (last >= 0)[..., None]], dim=2)
 
-    def _next(self, x: Tensor, keys: Tensor, group: Tensor, last: Tensor) -> Tensor:
+    def _next(self, x: Tensor, keys: Tensor, group: Tensor, last: Tensor, first: int = 0) -> Tensor:
         x = self.norm(x)
         pointed = self.query(x) @ keys.transpose(1, 2) / math.sqrt(self.width)
         logits = torch.cat([pointed, self.stop(x)], dim=2).float()
-        return functional.log_softmax(logits.masked_fill(~self.allowed(group, last), -torch.inf), dim=-1)
+        return functional.log_softmax(logits.masked_fill(~self.allowed(group, last, first), -torch.inf), dim=-1)
 
 
 class Writing:
@@ -105,4 +111,4 @@ class Writing:
         x = x + network.steps.weight[index]
         for layer, cache in zip(network.layers, self.caches, strict=True):
             x = layer.step(x, cache, index)
-        return network._next(x, self.keys, self.group, last[:, None])[:, 0]
+        return network._next(x, self.keys, self.group, last[:, None], index)[:, 0]
