@@ -20,7 +20,8 @@ _VOLUME_AN_ATOM = 25.0  # cubic Angstrom: loose, so that random coordinates rare
 def random_crystal(number: int, rng: np.random.Generator, special: int = 2, elements: int = 3) -> Crystal:
     """A crystal on the general position and up to `special` others, of no higher symmetry but by bad luck.
 
-    One general orbit alone often is more symmetric than its group; the smaller the group, the more there are. No two atoms are closer than 0.6 Angstrom, and canonical order is kept by going through a table.
+    One general orbit alone often is more symmetric than its group; the smaller the group, the more there are. No two
+    atoms are closer than 0.6 Angstrom, and sites are sorted by letter and element.
     """
     group = space_group(number)
     order = len(group.rotations) // group.centring_order
@@ -90,7 +91,9 @@ def aflow_prototypes() -> tuple[list[str], list[Cell]]:
     for entry in entries:
         sites = entry["snl"]["sites"]
         numbers = [atomic_number(site["species"][0]["element"]) for site in sites]
-        cells.append(Cell(np.array(entry["snl"]["lattice"]["matrix"]), np.array(numbers), np.array([s["abc"] for s in sites])))
+        cells.append(
+            Cell(np.array(entry["snl"]["lattice"]["matrix"]), np.array(numbers), np.array([s["abc"] for s in sites]))
+        )
     return [entry["tags"]["aflow"].split("-")[0] for entry in entries], cells
 
 

@@ -59,7 +59,7 @@ def standard_cell(cell: Cell, tolerance: float) -> Cell:
 
 
 def distance_between(one: Cell, other: Cell) -> float:
-    """Largest distance (Angstrom) of an atom from the nearest one of its element in the other; infinite if they differ."""
+    """Largest distance (Angstrom) of an atom from the nearest of its kind in the other; infinite if they differ."""
     if sorted(one.numbers.tolist()) != sorted(other.numbers.tolist()):
         return np.inf
     step = one.coords[:, None] - other.coords[None]
@@ -97,7 +97,8 @@ def round_trip(path: Path, rows: slice = slice(None), tolerance: float = 0.1) ->
 if __name__ == "__main__":
     result = round_trip(Path(sys.argv[1]))
     print(f"{result.rows} rows, {len(result.failures)} failures, {result.rows / result.seconds:.0f} rows a CPU second")
-    print(f"largest error: lattice {result.largest_lattice_error:.2g} A, positions {result.largest_position_error:.2g} A")
+    print(f"largest error, lattice: {result.largest_lattice_error:.2g} A")
+    print(f"largest error, positions: {result.largest_position_error:.2g} A")
     print(f"another gene at 1e-4 A: {len(result.changed)} {result.changed}")
     print(f"another gene at 0.1 A: {len(result.risen)}")
     for name, before, after in result.risen:

@@ -16,7 +16,7 @@ from tests.crystal.builders import crystals, random_crystal, table_of
 @settings(max_examples=80)
 @given(crystals())
 def test_the_atoms_are_whole_orbits_of_the_group(crystal):
-    lattice, numbers, coords = decode(crystal)
+    _lattice, numbers, coords = decode(crystal)
     group = space_group(crystal.space_group)
     assert len(numbers) == crystal.num_atoms == sum(crystal.multiplicities)
     assert ((coords >= 0) & (coords < 1)).all()

@@ -78,7 +78,32 @@ def test_every_description_that_moyopy_chooses_is_among_the_equivalents():
 
 def test_hands_are_told_apart():
     """The mirror image of a crystal without reflections is another crystal; of one with them it is the same."""
-    for number in (1, 4, 5, 16, 18, 19, 75, 89, 143, 146, 149, 155, 168, 177, 195, 197, 198, 207, 209, 214, 2, 14, 62, 9):
+    for number in (
+        1,
+        4,
+        5,
+        16,
+        18,
+        19,
+        75,
+        89,
+        143,
+        146,
+        149,
+        155,
+        168,
+        177,
+        195,
+        197,
+        198,
+        207,
+        209,
+        214,
+        2,
+        14,
+        62,
+        9,
+    ):
         rng = np.random.default_rng(number)
         crystal = random_crystal(number, rng, special=0)
         cell = disguised(crystal, rng)
@@ -145,7 +170,7 @@ def test_special_metrics_do_not_hide_equivalents():
     base = random_crystal(1, rng, special=2)
     cubic = replace(base, lattice=(8.0, 8.0, 8.0, 90.0, 90.0, 90.0))
     every = crystal_equivalents(cubic)
-    kinds = [s for s in zip(cubic.wyckoffs, cubic.elements)]
+    kinds = list(zip(cubic.wyckoffs, cubic.elements))
     assert len(every) == 24 * kinds.count(min(kinds))
     found = encode(disguised(cubic, rng), tolerance=1e-3, max_gap=None)[0]
     assert found.space_group == 1
@@ -173,7 +198,7 @@ def test_the_niggli_cell_is_that_of_moyopy(seed):
 
 
 def test_monoclinic_settings_that_stay_standard():
-    """Without centring and glide all 6 classes of bases modulo 2 stay standard, else 2: one vector is bound (ITA A, 1.5)."""
+    """Without centring and glide all 6 classes of bases modulo 2 stay standard, else 2: one vector is bound."""
     counts = {number: len(monoclinic_classes(number)) for number in range(3, 16)}
     free = {3, 4, 6, 10, 11}
     assert counts == {number: 6 if number in free else 2 for number in range(3, 16)}

@@ -19,8 +19,8 @@ from aristotype.crystal import (
     equivalents,
     formulas,
     pearson_symbols,
-    prototype_labels,
     protostructure_labels,
+    prototype_labels,
     reduced_formula,
     template_keys,
 )
@@ -37,7 +37,9 @@ def test_formulas_are_those_of_pymatgen(counts):
     assert reduced_formula(counts) == theirs
 
 
-@pytest.mark.parametrize("counts", [{8: 4}, {1: 2, 8: 2}, {3: 2, 8: 2}, {11: 1, 8: 1}, {20: 3, 15: 2, 8: 8}, {28: 1, 8: 2, 1: 2}])
+@pytest.mark.parametrize(
+    "counts", [{8: 4}, {1: 2, 8: 2}, {3: 2, 8: 2}, {11: 1, 8: 1}, {20: 3, 15: 2, 8: 8}, {28: 1, 8: 2, 1: 2}]
+)
 def test_special_formulas_are_those_of_pymatgen(counts):
     assert reduced_formula(counts) == Composition({Element.from_Z(z): n for z, n in counts.items()}).reduced_formula
 

@@ -18,7 +18,9 @@ from tests.crystal.builders import random_crystal
 
 rows = st.lists(
     st.builds(
-        lambda number, seed, bare: (lambda c: c.gene if bare else c)(random_crystal(number, np.random.default_rng(seed))),
+        lambda number, seed, bare: (lambda c: c.gene if bare else c)(
+            random_crystal(number, np.random.default_rng(seed))
+        ),
         st.integers(1, 230),
         st.integers(0, 999),
         st.booleans(),
@@ -136,7 +138,9 @@ def changed(name: str, values, row: int = 0) -> pa.Table:
     arrow = small().arrow
     column = arrow[name].to_pylist()
     column[row] = values
-    return arrow.set_column(arrow.column_names.index(name), arrow.schema.field(name), pa.array(column, arrow.schema.field(name).type))
+    return arrow.set_column(
+        arrow.column_names.index(name), arrow.schema.field(name), pa.array(column, arrow.schema.field(name).type)
+    )
 
 
 @pytest.mark.parametrize(

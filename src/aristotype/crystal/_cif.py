@@ -14,7 +14,7 @@ from aristotype.crystal._conditions import element_symbol
 from aristotype.symmetry import GRID, cell_matrix, space_group
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from aristotype.crystal._rows import Crystal
     from aristotype.symmetry import SpaceGroup
@@ -120,12 +120,17 @@ def _operations(number: int) -> tuple[str, ...]:
     """Symmetry operations of the conventional cell as 'x,y,z' strings."""
     group = space_group(number)
     return tuple(
-        ",".join(_coordinate(row, shift) for row, shift in zip(rotation, translation, strict=True))
+        operation_text(rotation, translation)
         for rotation, translation in zip(group.rotations.tolist(), group.translations.tolist(), strict=True)
     )
 
 
-def _coordinate(row: list[int], shift: int) -> str:
+def operation_text(rotation: Sequence[Sequence[int]], translation: Sequence[int]) -> str:
+    """An operation as CIF writes it, 'x-y,x,z+1/3'; translations in 24ths."""
+    return ",".join(_coordinate(row, shift) for row, shift in zip(rotation, translation, strict=True))
+
+
+def _coordinate(row: Sequence[int], shift: int) -> str:
     terms = "".join(("+" if sign > 0 else "-") + axis for sign, axis in zip(row, "xyz", strict=True) if sign)
     part = Fraction(shift, GRID) % 1
     return terms.removeprefix("+") + (f"+{part}" if part else "")

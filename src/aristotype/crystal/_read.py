@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from aristotype._files import printable
 from aristotype.crystal._checks import Cell
 from aristotype.crystal._objects import from_ase, from_pymatgen
+from aristotype.crystal._settings import with_operations
 from aristotype.errors import InputError
 
 if TYPE_CHECKING:
@@ -130,8 +131,12 @@ def _read_cif(text: str, name: str) -> Iterator[Named]:
         own = name if len(blocks) == 1 else f"{name}-{label}"
         if _MAGNETIC.search(block):
             yield own, "it is a magnetic CIF, and moments have no place in a crystal here; remove them from the file"
+            continue
+        complete, reason = with_operations(block)
+        if reason is not None:
+            yield own, reason
         else:
-            yield from _quietly(own, partial(_parse_cif, own, block), "CIF")
+            yield from _quietly(own, partial(_parse_cif, own, complete), "CIF")
 
 
 def _parse_cif(name: str, block: str) -> list[Named]:
@@ -151,7 +156,7 @@ def _split_blocks(text: str) -> list[tuple[str, str]]:
             starts.append((position, match.group(1)))
         position += len(line)
     ends = [start for start, _ in starts[1:]] + [len(text)]
-    return [(label, text[start:end]) for (start, label), end in zip(starts, ends, strict=True)]
+    return [(label, text[start:end]) for (start, label), end in zip(starts, ends, strict=False)]
 
 
 def _distinct(labels: list[str]) -> list[str]:
