@@ -60,8 +60,8 @@ def arrays_table(
     """
     if counts.sum() != len(letters) or len(letters) != len(elements) or len(counts) != len(group):
         raise TableError(
-            f"{len(group)} space groups, {len(counts)} num_sites that add up to {counts.sum()}, {len(letters)} wyckoffs, "
-            f"{len(elements)} elements do not fit together; give one entry a crystal, or a site"
+            f"{len(group)} space groups, {len(counts)} num_sites that add up to {counts.sum()}, "
+            f"{len(letters)} wyckoffs, {len(elements)} elements do not fit together; give one a crystal, or a site"
         )
     owner = np.repeat(np.arange(len(group)), counts)
     known = (group[owner] >= 1) & (group[owner] <= 230) & (letters >= 0) & (letters < freedoms().shape[1])
