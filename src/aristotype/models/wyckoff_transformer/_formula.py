@@ -39,7 +39,10 @@ def with_one_site(sets: Bools, atoms: int, elements: int) -> Bools:
 
 
 class FormulaTarget:
-    """One space group, one number of formula units: which letters can be chosen on the way to the exact composition."""
+    """One space group, one number of formula units: which letters can be chosen on the way to the exact composition.
+
+    With `num_sites`, in exactly that many sites, or with `at_most` in no more than that.
+    """
 
     def __init__(
         self,
@@ -47,19 +50,23 @@ class FormulaTarget:
         multiplicities: tuple[int, ...],
         fixed: tuple[bool, ...],
         num_sites: int | None,
+        *,
+        at_most: bool = False,
     ) -> None:
         """Counts of each element and multiplicities of each letter (primitive cell); which letters have no freedom."""
         self.counts = counts
         self.multiplicities = multiplicities
         self.fixed = fixed
         self.elements = len(counts)
+        self.at_most = at_most
         self.shape = tuple(c + 1 for c in counts) + (() if num_sites is None else (num_sites + 1,))
 
     @cached_property
     def completable(self) -> list[Bools]:
         """For each letter w (and one past the last): vectors that sites on letters w and later can make up exactly."""
-        nothing = np.zeros(self.shape, dtype=bool)
-        nothing[(0,) * len(self.shape)] = True
+        nothing = self.start()
+        if self.at_most:
+            nothing[(0,) * self.elements] = True  # sites may be left over
         tables = [nothing]
         for atoms, fixed in zip(self.multiplicities[::-1], self.fixed[::-1], strict=True):
             table = tables[-1].copy()
@@ -91,7 +98,7 @@ class FormulaTarget:
 
     def can_stop(self, reached: Bools) -> bool:
         """Whether the composition is complete."""
-        return bool(reached.flat[-1])
+        return bool((reached[self.counts] if self.at_most else reached.flat[-1]).any())
 
     def can_go_on(self, reached: Bools, lowest: int) -> bool:
         """Whether some reached vector can be completed on letters `lowest` and later."""

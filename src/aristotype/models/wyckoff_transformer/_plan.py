@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from math import prod
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +19,8 @@ from aristotype.models.wyckoff_transformer._rules import ElementRule, FormulaRul
 from aristotype.models.wyckoff_transformer._writer import STOP
 from aristotype.symmetry import relabellings
 
+_MOST_CELLS = 4_000_000  # a byte each, for every letter of a group: about 100 MB
+
 Known = tuple[tuple[int, tuple[int, ...]], ...]
 """Known sites of a partial crystal: (letter, vocabulary indices on it), letters increasing."""
 
@@ -31,10 +34,12 @@ class Plan:
         self.conditions = conditions
         self._index = {number: index for index, number in enumerate(config.elements)}
         self._letters = [tuple(row[row >= 0].tolist()) for row in memory.templates.wyckoffs]
-        self._masks: dict[tuple[int, tuple[int, ...]], Bools] = {}
-        self._targets: dict[tuple[int, int], FormulaTarget] = {}
+        self._masks: dict[tuple[int, tuple[int, ...], Known], Bools] = {}
+        self._targets: dict[tuple[int, int, Known], FormulaTarget] = {}
         self._assignments: dict[tuple[int, tuple[int, ...], Known], ElementAssignment | None] = {}
         self._placements: dict[tuple[int, tuple[int, ...]], list[Known]] = {}
+        self._images: dict[int, list[Known]] = {}
+        self._image_counts: dict[tuple[int, tuple[int, ...], tuple[int, ...] | None], int] = {}
         self.vocabulary = self._allowed_elements()
         self.required = frozenset(self._known_elements(conditions.required_elements, "required"))
         self.formula = () if conditions.formula is None else tuple(count for _, count in conditions.formula)
@@ -42,6 +47,7 @@ class Plan:
         self.partial = self._read_partial()
         self.template = None if conditions.template is None else templates_of(conditions.template)
         self.max_atoms = self._largest_cell()
+        self._check_size()
         self.min_sites = max(1, len(self.required) if not self.partial else self._sites_with_partial())
         self.groups = self._possible_groups()
         self.remembered = self._possible_templates()
@@ -113,6 +119,28 @@ class Plan:
         ]
         return max([*sizes, sum(self.formula)])
 
+    def _check_size(self) -> None:
+        """Refuses what no template of the model can hold, and compositions whose tables would not fit in memory."""
+        sites, most = self.conditions.num_sites, self.config.max_sites
+        for asked, name in (
+            (sites or 0, "sites"),
+            (len(self.required), "required elements"),
+            (sum(len(elements) for _, elements in self.partial), "known sites"),
+        ):
+            if asked > most:
+                raise InfeasibleConditionsError(
+                    f"{asked} {name} are asked for, and this model writes at most {most} sites; ask for fewer"
+                )
+        if self.formula and self.formula_units():
+            units = self.formula_units()[-1]
+            bounded = sites is not None or units * sum(self.formula) > most
+            cells = prod(units * count + 1 for count in self.formula) * (most + 1 if bounded else 1)
+            if cells > _MOST_CELLS:
+                raise InputError(
+                    f"the formula with {units} formula units has {cells} partial compositions, over {_MOST_CELLS}; "
+                    "ask for fewer formula units, fewer atoms or a simpler formula"
+                )
+
     def formula_units(self) -> range:
         """Numbers of formula units a primitive cell may have."""
         asked, atoms = self.conditions, sum(self.formula)
@@ -161,18 +189,35 @@ class Plan:
         """Ways in which the known sites fit on a canonical template with the rest completable; [()] without any."""
         key = (number, letters)
         if key not in self._placements:
-            found = {()} if not self.partial else self._moved_partials(number, letters)
-            self._placements[key] = sorted(known for known in found if self._completable(number, letters, known))
+            found = self.images_within(number, letters)
+            self._placements[key] = [known for known in found if self._completable(number, letters, known)]
         return self._placements[key]
 
-    def _moved_partials(self, number: int, letters: tuple[int, ...]) -> set[Known]:
-        there = Counter(letters)
-        flat = [(letter, element) for letter, elements in self.partial for element in elements]
-        moved = set()
-        for permutation in np.unique(relabellings(number)[:, [letter for letter, _ in flat]], axis=0).tolist():
-            if not Counter(permutation) - there:
-                moved.add(_grouped(permutation, [element for _, element in flat]))
-        return moved
+    def images(self, number: int) -> list[Known]:
+        """The known sites under every relabelling of the group; [()] without any."""
+        if number not in self._images:
+            flat = [(letter, element) for letter, elements in self.partial for element in elements]
+            elements = [element for _, element in flat]
+            moved = np.unique(relabellings(number)[:, [letter for letter, _ in flat]], axis=0)
+            self._images[number] = sorted({_grouped(letters, elements) for letters in moved.tolist()})
+        return self._images[number]
+
+    def images_within(self, number: int, letters: Sequence[int], elements: Sequence[int] | None = None) -> list[Known]:
+        """The images of the known sites whose letters, or sites if elements are given, are among these."""
+        there = Counter(letters if elements is None else zip(letters, elements, strict=True))
+        found = []
+        for known in self.images(number):
+            sites = [(letter, element) for letter, own in known for element in own]
+            if not Counter([letter for letter, _ in sites] if elements is None else sites) - there:
+                found.append(known)
+        return found
+
+    def count_images(self, number: int, letters: Sequence[int], elements: Sequence[int] | None = None) -> int:
+        """How many `images_within` there are; kept, because few templates and genes come up often."""
+        key = (number, tuple(letters), None if elements is None else tuple(elements))
+        if key not in self._image_counts:
+            self._image_counts[key] = len(self.images_within(number, letters, elements))
+        return self._image_counts[key]
 
     def _completable(self, number: int, letters: tuple[int, ...], known: Known) -> bool:
         if self.formula:
@@ -234,27 +279,33 @@ class Plan:
 
     def writable(self, number: int) -> bool:
         """Whether the writer can write any template of a group that satisfies the conditions."""
-        return bool(self.letter_mask(number, ()).any())
+        return bool(self.letter_mask(number, (), self.partial).any())
 
-    def letter_mask(self, number: int, prefix: tuple[int, ...]) -> Bools:
-        """(28,) letters, and stop, after which the conditions can still be satisfied."""
-        key = (number, prefix)
+    def letter_mask(self, number: int, prefix: tuple[int, ...], image: Known) -> Bools:
+        """(28,) letters, and stop, after which the conditions can still be satisfied.
+
+        Args:
+            number: the space group.
+            prefix: letters so far.
+            image: one of `images(number)`, which must be among the letters.
+        """
+        key = (number, prefix, image)
         if key not in self._masks:
-            self._masks[key] = self._letter_mask(number, prefix)
+            self._masks[key] = self._letter_mask(number, prefix, image)
         return self._masks[key]
 
-    def _letter_mask(self, number: int, prefix: tuple[int, ...]) -> Bools:
+    def _letter_mask(self, number: int, prefix: tuple[int, ...], image: Known) -> Bools:
         fixed = without_freedom(number)
         lowest = 0 if not prefix else prefix[-1] + fixed[prefix[-1]]
         out = np.zeros(STOP + 1, dtype=bool)
-        out[STOP] = bool(prefix) and self._can_finish(number, prefix, STOP, stop=True)
+        out[STOP] = bool(prefix) and self._can_finish(number, prefix, STOP, image, stop=True)
         for letter in range(lowest, len(fixed)):
-            out[letter] = self._can_finish(number, (*prefix, letter), letter + fixed[letter], stop=False)
+            out[letter] = self._can_finish(number, (*prefix, letter), letter + fixed[letter], image, stop=False)
         return out
 
-    def _can_finish(self, number: int, prefix: tuple[int, ...], lowest: int, *, stop: bool) -> bool:
+    def _can_finish(self, number: int, prefix: tuple[int, ...], lowest: int, image: Known, *, stop: bool) -> bool:
         """Whether a prefix of letters can be completed by letters from `lowest` on (or is complete, with `stop`)."""
-        wanted = Counter({letter: len(elements) for letter, elements in self.partial})
+        wanted = Counter({letter: len(elements) for letter, elements in image})
         missing = tuple(sorted((wanted - Counter(prefix)).elements()))
         sites, most = len(prefix), self.conditions.num_sites or self.config.max_sites
         if sites > most or (stop and (missing or sites < max(self.min_sites, self.conditions.num_sites or 1))):
@@ -270,14 +321,17 @@ class Plan:
             ).any():
                 return False
         return not self.formula or any(
-            self._formula_can_finish(number, prefix, lowest, units, stop) for units in self.formula_units()
+            self._formula_can_finish(prefix, lowest, self._target(number, units, image), image, stop=stop)
+            for units in self.formula_units()
         )
 
-    def _formula_can_finish(self, number: int, prefix: tuple[int, ...], lowest: int, units: int, stop: bool) -> bool:
-        target = self._target(number, units)
+    @staticmethod
+    def _formula_can_finish(
+        prefix: tuple[int, ...], lowest: int, target: FormulaTarget | None, image: Known, *, stop: bool
+    ) -> bool:
         if target is None:
             return False
-        known = Counter({letter: len(elements) for letter, elements in self.partial})
+        known = Counter({letter: len(elements) for letter, elements in image})
         reached = target.start()
         for letter in prefix:
             if known[letter]:
@@ -286,23 +340,33 @@ class Plan:
                 reached = target.after(reached, letter)
         return target.can_stop(reached) if stop else target.can_go_on(reached, lowest)
 
-    def _target(self, number: int, units: int) -> FormulaTarget | None:
-        """The composition less the known sites; their zero-freedom letters cannot be used again."""
-        key = (number, units)
+    def _target(self, number: int, units: int, image: Known) -> FormulaTarget | None:
+        """The composition less the known sites, in no more sites than can be written.
+
+        Zero-freedom letters of known sites cannot be used again.
+        """
+        key = (number, units, image)
         if key not in self._targets:
             atoms = list(primitive_multiplicities(number))
             counts = [units * count for count in self.formula]
-            sites = self.conditions.num_sites
-            for letter, elements in self.partial:
+            exactly, most = self.conditions.num_sites, self.config.max_sites
+            sites = exactly if exactly is not None or sum(counts) <= most else most
+            for letter, elements in image:
                 for element in elements:
                     counts[self.formula_elements.index(element)] -= atoms[letter]
                     sites = None if sites is None else sites - 1
-            for letter, _ in self.partial:
+            for letter, _ in image:
                 if without_freedom(number)[letter]:
                     atoms[letter] = units * sum(self.formula) + 1
             if min(counts) < 0 or (sites is not None and sites < 0):
                 return None
-            self._targets[key] = FormulaTarget(tuple(counts), tuple(atoms), without_freedom(number), sites)
+            self._targets[key] = FormulaTarget(
+                tuple(counts),
+                tuple(atoms),
+                without_freedom(number),
+                sites,
+                at_most=exactly is None and sites is not None,
+            )
         return self._targets[key]
 
     # The rules for elements

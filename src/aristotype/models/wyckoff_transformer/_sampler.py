@@ -27,7 +27,7 @@ from aristotype.models.wyckoff_transformer._writer import STOP
 
 BLOCK = 512
 PROPOSALS = 16
-_GROUP, _TEMPLATE, _LETTERS, _MEMBER, _PLACEMENT, _ELEMENTS, _CHOICE = range(7)  # purposes of random numbers
+_GROUP, _TEMPLATE, _LETTERS, _MEMBER, _PLACEMENT, _ELEMENTS, _CHOICE, _IMAGE = range(8)  # purposes of random numbers
 _TINY = 1e-300
 
 
@@ -102,7 +102,11 @@ def _draw_templates(model: WyckoffTransformer, plan: Plan, seed: int, rows: NDAr
     letters[remembered, :width] = memory.templates.wyckoffs[picked[remembered]]
     new = np.flatnonzero(picked < 0)
     if len(new):
-        written, cost = _write(model, plan, group[new], uniforms(seed, rows[new], _LETTERS, model.config.max_sites + 1))
+        images = [plan.images(number) for number in group[new].tolist()]
+        which = uniforms(seed, rows[new], _IMAGE, 1)[:, 0].tolist()
+        chosen = [own[int(draw * len(own))] for own, draw in zip(images, which, strict=True)]
+        draws = uniforms(seed, rows[new], _LETTERS, model.config.max_sites + 1)
+        written, cost = _write(model, plan, group[new], chosen, draws)
         letters[new] = written
         log_weight[new] += cost
     longest = int((letters >= 0).sum(axis=1).max())
@@ -110,7 +114,7 @@ def _draw_templates(model: WyckoffTransformer, plan: Plan, seed: int, rows: NDAr
 
 
 def _write(
-    model: WyckoffTransformer, plan: Plan, group: NDArray[np.int64], draws: NDArray[np.float64]
+    model: WyckoffTransformer, plan: Plan, group: NDArray[np.int64], images: list[Known], draws: NDArray[np.float64]
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     """Lets the writer make one template a row, letter by letter, within the plan's masks; canonical letters, mass."""
     n, most = len(group), model.config.max_sites
@@ -123,7 +127,7 @@ def _write(
         allowed = np.isfinite(log_probabilities)  # before the exponential, which can underflow
         if not plan.conditions.is_free:
             for row in np.flatnonzero(~done):
-                allowed[row] &= plan.letter_mask(int(group[row]), tuple(letters[row, :step].tolist()))
+                allowed[row] &= plan.letter_mask(int(group[row]), tuple(letters[row, :step].tolist()), images[row])
         weight = np.where(allowed, np.maximum(np.exp(log_probabilities), _TINY), 0.0)
         weight[done] = np.eye(STOP + 1)[STOP]
         log_mass += np.where(done, 0.0, np.log(weight.sum(axis=1)))
@@ -133,7 +137,14 @@ def _write(
             break
         letters[~done, step] = choice[~done]
         last = np.where(done, last, choice)
+    if plan.partial:
+        log_mass += [_log_ways(plan, int(number), own[own >= 0].tolist()) for number, own in zip(group, letters)]
     return _canonical_letters(group, letters), log_mass
+
+
+def _log_ways(plan: Plan, number: int, letters: list[int]) -> float:
+    """What corrects for known sites that one image was drawn for, where a template holds several of them."""
+    return float(np.log(len(plan.images(number)) / plan.count_images(number, letters)))
 
 
 def _canonical_letters(group: NDArray[np.int64], letters: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -158,20 +169,32 @@ def _draw_elements(
     if plan.rules_needed:
         rules, cost = _start_rules(plan, proposals, uniforms(seed, rows, _PLACEMENT, 1)[:, 0])
         log_weight += cost
-    elements = np.zeros((n, proposals.letters.shape[1]), dtype=np.int8)
+    indices = np.full((n, proposals.letters.shape[1]), -1, dtype=np.int64)
     for index, network in enumerate(model.members):
         mine = np.flatnonzero(member == index)
         order = mine[np.argsort(-(proposals.letters[mine] >= 0).sum(axis=1), kind="stable")]
         own = None if rules is None else [rules[row] for row in order]
         if len(order):
-            chosen, cost = _decode(network, plan, proposals, order, draws[order], own)
-            vocabulary = np.append(np.array(model.config.elements, dtype=np.int8), np.int8(0))
-            elements[order] = vocabulary[chosen]
+            indices[order], cost = _decode(network, plan, proposals, order, draws[order], own)
             log_weight[order] += cost
+    if plan.partial:
+        log_weight -= _log_placements(plan, proposals, indices)
+    vocabulary = np.append(np.array(model.config.elements, dtype=np.int8), np.int8(0))
     genes = GeneBatch(
-        space_group=proposals.group.astype(np.int16), elements=elements, wyckoffs=proposals.letters.astype(np.int8)
+        space_group=proposals.group.astype(np.int16),
+        elements=vocabulary[indices],
+        wyckoffs=proposals.letters.astype(np.int8),
     )
     return genes, log_weight
+
+
+def _log_placements(plan: Plan, proposals: _Proposals, elements: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Log of the number of placements of the known sites that each finished gene holds: it can be drawn through any."""
+    counts = []
+    for number, letters, own in zip(proposals.group.tolist(), proposals.letters, elements, strict=True):
+        there = letters >= 0
+        counts.append(plan.count_images(number, letters[there].tolist(), own[there].tolist()))
+    return np.log(counts)
 
 
 def _start_rules(
