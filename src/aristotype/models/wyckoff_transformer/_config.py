@@ -6,6 +6,9 @@ from dataclasses import dataclass
 
 from aristotype.errors import ConfigError
 
+HEAVIEST = 103
+"""Atomic number of the last element that has features (see `models.blocks.element_features`)."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class WyckoffTransformerConfig:
@@ -42,3 +45,8 @@ class WyckoffTransformerConfig:
             raise ConfigError(f"group_smoothing is {self.group_smoothing}; it must be above 0 and at most 0.002")
         if list(self.elements) != sorted(set(self.elements)):
             raise ConfigError("elements must be distinct atomic numbers in increasing order")
+        if self.elements and not 1 <= self.elements[0] <= self.elements[-1] <= HEAVIEST:
+            raise ConfigError(
+                f"elements go from {self.elements[0]} to {self.elements[-1]}; features are known from 1 to {HEAVIEST}, "
+                "so leave out what lies beyond"
+            )

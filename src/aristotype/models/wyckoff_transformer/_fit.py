@@ -11,6 +11,7 @@ from torch import nn
 
 from aristotype.crystal import GeneBatch
 from aristotype.datasets import GeneSource
+from aristotype.errors import InputError
 from aristotype.models.wyckoff_transformer._config import WyckoffTransformerConfig
 from aristotype.models.wyckoff_transformer._model import WyckoffTransformer
 from aristotype.training import TrainingConfig, TrainingResult, train
@@ -44,10 +45,19 @@ def fit(
         settings: further facts that identify the run.
         card: text of the model card, to which the figures of the run are added.
         max_validation: most validation genes.
+
+    Raises:
+        InputError: training genes with more sites than the model writes, or elements outside its vocabulary.
     """
     fitted = (
         WyckoffTransformer.for_training(model, train_genes) if isinstance(model, WyckoffTransformerConfig) else model
     )
+    longest = int(train_genes.num_sites.max(initial=0))
+    if longest > fitted.config.max_sites:
+        raise InputError(
+            f"the training table holds a gene of {longest} sites, and this model writes at most "
+            f"{fitted.config.max_sites}; leave out longer genes"
+        )
     tokens = int(training.batch_size * TOKENS_A_ROW)
     source = GeneSource(train_genes, fitted.config.elements, tokens=tokens, seed=training.seed)
     known = np.isin(val_genes.elements, (0, *fitted.config.elements)).all(axis=1)

@@ -35,7 +35,7 @@ from aristotype.crystal import (
     templates_of,
 )
 from aristotype.datasets import TrainingBatch
-from aristotype.errors import CheckpointError, InputError
+from aristotype.errors import CheckpointError, ConfigError, InputError
 from aristotype.models.wyckoff_transformer._config import WyckoffTransformerConfig
 from aristotype.models.wyckoff_transformer._elements import ElementNetwork
 from aristotype.models.wyckoff_transformer._memory import TemplateMemory
@@ -57,8 +57,18 @@ class WyckoffTransformer(nn.Module):
         memory: TemplateMemory,
         train_keys: NDArray[np.uint8] | None = None,
     ) -> None:
-        """A model with fresh weights; `train_keys` (n, 16) are keys of the training genes, hands merged."""
+        """A model with fresh weights; `train_keys` (n, 16) are keys of the training genes, hands merged.
+
+        Raises:
+            ConfigError: the memory holds a template longer than the model can write.
+        """
         super().__init__()
+        longest = int(memory.templates.num_sites.max(initial=0))
+        if longest > config.max_sites:
+            raise ConfigError(
+                f"the training table holds a gene of {longest} sites, and max_sites is {config.max_sites}; "
+                "raise max_sites or leave out longer genes"
+            )
         self._train_keys = np.empty((0, 16), np.uint8) if train_keys is None else train_keys
         self.config = replace(config, remembered=len(memory))
         self.memory = memory
@@ -90,16 +100,18 @@ class WyckoffTransformer(nn.Module):
 
         Args:
             conditions: hard constraints; impossible ones are refused before anything is drawn.
-            seed: any non-negative integer.
+            seed: from 0 to 2^63 - 1.
             score: also compute `log_prob` (about as much work again); the column is null otherwise.
 
         Raises:
             InfeasibleConditionsError: nothing satisfies the conditions; the message says why.
-            InputError: an element outside the vocabulary is asked for.
+            InputError: an element outside the vocabulary is asked for, or the seed is outside its range.
         """
         from aristotype.models.wyckoff_transformer._plan import Plan
         from aristotype.models.wyckoff_transformer._sampler import draw_blocks
 
+        if not 0 <= seed < 1 << 63:
+            raise InputError(f"the seed is {seed}; it must be from 0 to 2^63 - 1")
         plan = Plan(self.config, self.memory, conditions or Conditions())
         return self._tables(draw_blocks(self, plan, seed), seed, score)
 
