@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from aristotype.crystal import GeneBatch, sorted_genes, template_descriptions
+from aristotype.datasets._substitution import Substitution
 from aristotype.errors import InputError
 from aristotype.symmetry import relabelling_table
 
@@ -40,7 +41,16 @@ class GeneSource:
     A pure function of (seed, epoch, rank, world).
     """
 
-    def __init__(self, genes: GeneBatch, vocabulary: tuple[int, ...], *, tokens: int, seed: int) -> None:
+    def __init__(
+        self,
+        genes: GeneBatch,
+        vocabulary: tuple[int, ...],
+        *,
+        tokens: int,
+        seed: int,
+        substitution: float = 0.0,
+    ) -> None:
+        """`substitution` is the share of genes in which one element is exchanged for a likely partner, anew each epoch."""
         index = np.full(128, -1, dtype=np.int64)
         index[list(vocabulary)] = np.arange(len(vocabulary))
         if ((genes.elements > 0) & (index[genes.elements] < 0)).any():
@@ -56,6 +66,8 @@ class GeneSource:
         self._described, owner = template_descriptions(genes)
         self._first = np.searchsorted(owner, np.arange(len(genes)))
         self._count = np.bincount(owner, minlength=len(genes))
+        self._share = substitution
+        self._substitution = Substitution(genes)
         self._tokens = tokens
         self._mean_rows = len(genes) / max(1, sum(pieces for _, pieces in self._plan(1)))
         self._starts, table = relabelling_table()
@@ -69,7 +81,10 @@ class GeneSource:
     def batches(self, epoch: int, rank: int, world: int) -> Iterator[TrainingBatch]:
         """One epoch for one process: every gene once (up to world - 1 a batch are left out), in a random order."""
         rng = np.random.default_rng([self._seed, epoch])
-        chosen = self._described.take(self._first + (rng.random(len(self._genes)) * self._count).astype(np.int64))
+        rows_drawn = self._first + (rng.random(len(self._genes)) * self._count).astype(np.int64)
+        chosen = self._described.take(rows_drawn)
+        if self._share:
+            chosen = self._substituted(chosen, rng)
         anyhow = self._relabelled(rng)
         pieces: list[tuple[int, NDArray[np.int64]]] = []
         for length, count in self._plan(world):
@@ -89,6 +104,11 @@ class GeneSource:
             if count // pieces >= world:
                 plan.append((length, pieces))
         return plan
+
+    def _substituted(self, chosen: GeneBatch, rng: np.random.Generator) -> GeneBatch:
+        """The genes with some elements exchanged, sorted again."""
+        elements = self._substitution.exchanged(chosen, self._share, rng)
+        return sorted_genes(GeneBatch(space_group=chosen.space_group, elements=elements, wyckoffs=chosen.wyckoffs))
 
     def _relabelled(self, rng: np.random.Generator) -> GeneBatch:
         """Each gene under a uniformly drawn relabelling of the affine normalizer."""

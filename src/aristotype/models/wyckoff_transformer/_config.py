@@ -24,6 +24,8 @@ class WyckoffTransformerConfig:
     template_layers: int = 3
     members: int = 1  # element networks, mixed with equal weight
     dropout: float = 0.12
+    substitution: float = 0.0  # share of training genes in which one element is exchanged for a likely partner
+    temperature: float = 1.0  # divides the element logits; calibrated on validation genes after training
     elements: tuple[int, ...] = ()  # vocabulary, atomic numbers in increasing order
     remembered: int = 0  # templates in the memory
     max_sites: int = 64  # longest gene that can be written
@@ -41,6 +43,10 @@ class WyckoffTransformerConfig:
                 raise ConfigError(f"{name} is {getattr(self, name)}; it must be at least 1")
         if not 0 <= self.dropout < 1:
             raise ConfigError(f"dropout is {self.dropout}; it must be at least 0 and below 1")
+        if not self.temperature > 0:
+            raise ConfigError(f"temperature is {self.temperature}; it must be above 0")
+        if not 0 <= self.substitution < 1:
+            raise ConfigError(f"substitution is {self.substitution}; it must be at least 0 and below 1")
         if not 0 < self.group_smoothing <= 0.002:
             raise ConfigError(f"group_smoothing is {self.group_smoothing}; it must be above 0 and at most 0.002")
         if list(self.elements) != sorted(set(self.elements)):

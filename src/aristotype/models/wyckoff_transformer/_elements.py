@@ -1,4 +1,4 @@
-"""p(elements | template): which element sits on each position, given all positions.
+"""p(elements | template, number of different elements): which element sits on each position, given all positions.
 
 Sites stand in canonical order; among sites on one position the elements do not decrease, so that a multiset is written
 in exactly one way. The template is read by layers that see all of it; causal layers write the elements, one a site.
@@ -32,6 +32,8 @@ class ElementNetwork(nn.Module):
         self.current = nn.Linear(width, width)
         self.previous = nn.Linear(width, width)
         self.start = nn.Parameter(torch.zeros(width))
+        self.kinds = nn.Embedding(config.max_sites + 1, width)
+        nn.init.zeros_(self.kinds.weight)
 
         def layers(count: int) -> Sequence[Layer]:
             made = nn.ModuleList(Layer(width, config.heads, config.dropout) for _ in range(count))
@@ -43,34 +45,48 @@ class ElementNetwork(nn.Module):
         self.out = nn.Linear(width, config.element_width)
         self.bias = nn.Parameter(torch.zeros(len(config.elements)))
         self.drop = nn.Dropout(config.dropout)
+        self.temperature = config.temperature
 
-    def encode(self, group: Tensor, wyckoffs: Tensor, present: Tensor | None = None) -> Tensor:
-        """Reads templates: groups (n,), letters (n, S), and where sites are (n, S) if some rows are shorter."""
-        x = self.sites(group, wyckoffs)
+    def encode(self, group: Tensor, wyckoffs: Tensor, kinds: Tensor, present: Tensor | None = None) -> Tensor:
+        """Reads templates: groups (n,), letters (n, S), numbers of different elements (n,).
+
+        `present` (n, S) says where sites are, if some rows are shorter.
+        """
+        x = self.sites(group, wyckoffs) + self.kinds(kinds)[:, None]
         mask = None if present is None else present[:, None, None, :]
         for layer in self.encoder:
             x = layer(x, causal=False, mask=mask)
         return x
 
-    def forward(self, group: Tensor, wyckoffs: Tensor, elements: Tensor) -> Tensor:
+    def forward(self, group: Tensor, wyckoffs: Tensor, elements: Tensor, kinds: Tensor) -> Tensor:
         """Logits (n, S, vocabulary) for genes of equal length; elements (n, S) are indices in the vocabulary."""
-        context = self.encode(group, wyckoffs)
+        context = self.encode(group, wyckoffs, kinds)
         table = self.elements()
         seen = self.previous(context) + self.element_in(table)[elements]
         seen = torch.cat([self.start.expand(len(group), 1, -1), seen[:, :-1]], dim=1)
         x = self.drop(self.current(context) + seen)
         for layer in self.decoder:
             x = layer(x, causal=True)
-        return self.out(self.norm(x)) @ table.T + self.bias
+        return self.logits(x, table)
+
+    def logits(self, x: Tensor, table: Tensor) -> Tensor:
+        """Logits (..., vocabulary) from the last layer's output and the element vectors."""
+        return (self.out(self.norm(x)) @ table.T + self.bias) / self.temperature
 
     def log_prob(self, group: Tensor, wyckoffs: Tensor, elements: Tensor) -> Tensor:
-        """Log-probabilities (n,) in nats of sorted element assignments to sorted templates of equal length."""
-        logits = self(group, wyckoffs, elements)
-        logits = logits.masked_fill(decreasing(wyckoffs, elements, logits.shape[-1]), -torch.inf)
+        """Log-probabilities (n,) in nats of sorted element assignments to sorted templates of equal length.
+
+        Given the template and the number of different elements of the assignment.
+        """
+        size = len(self.bias)
+        present = functional.one_hot(elements, size).bool()
+        kinds = present.any(dim=1).sum(dim=1)
+        allowed = assignment_mask(wyckoffs, elements, present, kinds)
+        logits = self(group, wyckoffs, elements, kinds).masked_fill(~allowed, -torch.inf)
         picked = functional.log_softmax(logits.float(), dim=-1).gather(2, elements[..., None])
         return picked[..., 0].sum(dim=1)
 
-    def start_decoding(self, group: Tensor, wyckoffs: Tensor, sites: Tensor) -> Decoding:
+    def start_decoding(self, group: Tensor, wyckoffs: Tensor, kinds: Tensor, sites: Tensor) -> Decoding:
         """Prepares to write elements site by site.
 
         Rows are sorted by decreasing number of sites (n,); templates of like length are read together, because most are
@@ -86,7 +102,7 @@ class ElementNetwork(nn.Module):
                 length = int(sites[first])
                 present = places[:length] < sites[first:last, None]
                 rows = slice(first, last)
-                context[rows, :length] = self.encode(group[rows], wyckoffs[rows, :length], present)
+                context[rows, :length] = self.encode(group[rows], wyckoffs[rows, :length], kinds[rows], present)
                 first = last
         return Decoding(self, context)
 
@@ -113,13 +129,52 @@ class Decoding:
         x = (self.current[:rows, site] + seen)[:, None]
         for layer, cache in zip(self.network.decoder, self.caches, strict=True):
             x = layer.step(x, cache, site)
-        return self.network.out(self.network.norm(x[:, 0])) @ self.table.T + self.network.bias
+        return self.network.logits(x[:, 0], self.table)
 
 
-def decreasing(wyckoffs: Tensor, elements: Tensor, vocabulary: int) -> Tensor:
-    """(n, S, vocabulary) True where an element would be smaller than the one before it on the same position."""
+def assignment_mask(wyckoffs: Tensor, elements: Tensor, present: Tensor, kinds: Tensor) -> Tensor:
+    """`site_mask` (n, S, vocabulary) at every site of complete assignments; `present` (n, S, vocabulary) is one-hot."""
+    sites = wyckoffs.shape[1]
+    used = torch.zeros_like(present)
+    used[:, 1:] = present[:, :-1].cumsum(dim=1) > 0
     same = torch.zeros_like(wyckoffs, dtype=torch.bool)
     same[:, 1:] = wyckoffs[:, 1:] == wyckoffs[:, :-1]
-    before = torch.cat([torch.zeros_like(elements[:, :1]), elements[:, :-1]], dim=1)
-    smaller = torch.arange(vocabulary, device=elements.device) < before[..., None]
-    return same[..., None] & smaller
+    last = torch.cat([torch.zeros_like(elements[:, :1]), elements[:, :-1]], dim=1)
+    return site_mask(
+        torch.where(same, last, 0),
+        used,
+        following_on_letter(wyckoffs),
+        torch.arange(sites - 1, -1, -1, device=wyckoffs.device).expand_as(wyckoffs),
+        kinds[:, None] - used.sum(dim=2),
+    )
+
+
+def following_on_letter(wyckoffs: Tensor) -> Tensor:
+    """(n, S) how many later sites share each site's letter."""
+    later = torch.ones(wyckoffs.shape[1], wyckoffs.shape[1], dtype=torch.bool, device=wyckoffs.device).triu(1)
+    return ((wyckoffs[:, :, None] == wyckoffs[:, None, :]) & later).sum(dim=2)
+
+
+def site_mask(
+    lowest: Tensor, used: Tensor, following: Tensor, remaining: Tensor, needed: Tensor, vocabulary: Tensor | None = None
+) -> Tensor:
+    """Which elements a site may take so that exactly the wanted number of different elements comes out.
+
+    Exact: on one letter elements do not decrease, an element that is new must still be needed, and what is still needed
+    afterwards must find room on later sites.
+
+    Args:
+        lowest: (...,) smallest index allowed, that of the site before on the same letter, else 0.
+        used: (..., vocabulary) elements that occur before.
+        following: (...,) later sites on the same letter.
+        remaining: (...,) all later sites.
+        needed: (...,) different elements still to come, this site included.
+        vocabulary: (vocabulary,) elements that are allowed at all.
+    """
+    index = torch.arange(used.shape[-1], device=used.device)
+    fresh = ~used if vocabulary is None else ~used & vocabulary
+    larger = fresh.sum(dim=-1, keepdim=True) - fresh.cumsum(dim=-1)
+    room = (remaining - following)[..., None] + torch.minimum(following[..., None], larger)
+    needed_after = needed[..., None] - fresh.long()
+    possible = (used | (fresh & (needed[..., None] >= 1))) & (needed_after <= room)
+    return possible & (index >= lowest[..., None])

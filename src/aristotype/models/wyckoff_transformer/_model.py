@@ -1,6 +1,6 @@
-"""WyckoffTransformer, our default: space group, then template, then elements.
+"""WyckoffTransformer, our default: space group, template, number of different elements k, elements.
 
-    p(gene) = p(G) p(T | G) sum over descriptions E of p(E | T)
+    p(gene) = p(G) p(T | G) p(k | T) sum over descriptions E of p(E | T, k)
 
 Notable, against the paper (arXiv:2503.02407) and measured in docs/models.md:
 - the template (multiset of positions) is drawn as a whole, from a memory of the training templates mixed with a network
@@ -38,13 +38,14 @@ from aristotype.datasets import TrainingBatch
 from aristotype.errors import CheckpointError, ConfigError, InputError
 from aristotype.models.wyckoff_transformer._config import WyckoffTransformerConfig
 from aristotype.models.wyckoff_transformer._elements import ElementNetwork
-from aristotype.models.wyckoff_transformer._memory import TemplateMemory
+from aristotype.models.wyckoff_transformer._memory import TemplateMemory, num_distinct
 from aristotype.models.wyckoff_transformer._writer import TemplateWriter
 from aristotype.symmetry import tables
 from aristotype.training import build_config, fit_to_template, save_checkpoint, to_dict
 
 FAMILY = "wyckoff-transformer"
 _KEYS = "train_keys"
+_PARTS = ("group", "template", "distinct", "elements")
 _TOKENS_A_PASS = 6000
 
 
@@ -221,19 +222,26 @@ class WyckoffTransformer(nn.Module):
 
     @torch.no_grad()
     def log_prob_parts(self, genes: Any) -> dict[str, NDArray[np.float64]]:
-        """`log_prob` as `total`, with its parts `group`, `template` (given the group), `elements` (given both)."""
+        """`log_prob` as `total`, with its parts, each given those before it.
+
+        They are `group`, `template`, `distinct` (the number of different elements) and `elements`.
+        """
         genes = genes if isinstance(genes, GeneBatch) else genes.genes()
         self.check_vocabulary(genes)
         self.eval() if self.training else None
         legal = genes.legal() & (genes.num_sites <= self.config.max_sites)
-        parts = {name: np.full(len(genes), -np.inf) for name in ("group", "template", "elements", "total")}
+        parts = {name: np.full(len(genes), -np.inf) for name in (*_PARTS, "total")}
         kept = genes.take(np.flatnonzero(legal))
         if len(kept):
             groups = self.memory.group_probabilities(self.config.group_smoothing)
             parts["group"][legal] = np.log(groups[kept.space_group])
-            parts["template"][legal] = self.memory.log_prob(kept, self.log_writer(kept))
+            found = self.memory.find(kept)
+            parts["template"][legal] = self.memory.log_prob(kept, found, self.log_writer(kept))
+            distinct = self.memory.distinct_probabilities(found, kept.num_sites, len(self.config.elements))
+            with np.errstate(divide="ignore"):
+                parts["distinct"][legal] = np.log(distinct[np.arange(len(kept)), num_distinct(kept)])
             parts["elements"][legal] = self.log_elements(kept)
-            parts["total"][legal] = sum(parts[name][legal] for name in ("group", "template", "elements"))
+            parts["total"][legal] = sum(parts[name][legal] for name in _PARTS)
         return parts
 
     def log_writer(self, genes: GeneBatch) -> NDArray[np.float64]:

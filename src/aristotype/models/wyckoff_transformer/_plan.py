@@ -383,6 +383,13 @@ class Plan:
         limited = asked.num_sites is not None or asked.max_atoms is not None
         return self.rules_needed or limited or not bool(self.vocabulary.all())
 
+    def distinct_elements(self) -> tuple[int, int]:
+        """Fewest and most different elements that a gene can have under the conditions."""
+        if self.formula:
+            return len(self.formula), len(self.formula)
+        known = {element for _, elements in self.partial for element in elements}
+        return max(1, len(self.required | known)), int(self.vocabulary.sum())
+
     def rule(self, number: int, letters: tuple[int, ...], known: Known) -> ElementRule:
         """A fresh rule for one row."""
         if self.formula:

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from aristotype.crystal import GeneBatch, canonical_genes, templates_of
 from aristotype.models.blocks import uniforms
-from aristotype.models.wyckoff_transformer._elements import ElementNetwork
+from aristotype.models.wyckoff_transformer._elements import ElementNetwork, following_on_letter, site_mask
 from aristotype.models.wyckoff_transformer._memory import CONCENTRATION
 from aristotype.models.wyckoff_transformer._model import WyckoffTransformer
 from aristotype.models.wyckoff_transformer._plan import Known, Plan
@@ -27,7 +27,7 @@ from aristotype.models.wyckoff_transformer._writer import STOP
 
 BLOCK = 512
 PROPOSALS = 16
-_GROUP, _TEMPLATE, _LETTERS, _MEMBER, _PLACEMENT, _ELEMENTS, _CHOICE, _IMAGE = range(8)  # purposes of random numbers
+_GROUP, _TEMPLATE, _LETTERS, _MEMBER, _PLACEMENT, _ELEMENTS, _CHOICE, _IMAGE, _KINDS = range(9)  # purposes of numbers
 _TINY = 1e-300
 
 
@@ -59,8 +59,9 @@ def draw_blocks(model: WyckoffTransformer, plan: Plan, seed: int) -> Iterator[Ge
 
 
 def _resample(log_weight: NDArray[np.float64], draw: NDArray[np.float64]) -> NDArray[np.int64]:
-    """One index a row, with probability proportional to the weight."""
-    weight = np.exp(log_weight - log_weight.max(axis=1, keepdims=True))
+    """One index a row, with probability proportional to the weight; any, where no proposal has a weight."""
+    largest = log_weight.max(axis=1, keepdims=True)
+    weight = np.exp(np.where(np.isfinite(largest), log_weight - largest, 0.0))
     return _pick(weight, draw)
 
 
@@ -169,13 +170,15 @@ def _draw_elements(
     if plan.rules_needed:
         rules, cost = _start_rules(plan, proposals, uniforms(seed, rows, _PLACEMENT, 1)[:, 0])
         log_weight += cost
+    kinds, cost = _draw_kinds(model, plan, proposals, uniforms(seed, rows, _KINDS, 1)[:, 0])
+    log_weight += cost
     indices = np.full((n, proposals.letters.shape[1]), -1, dtype=np.int64)
     for index, network in enumerate(model.members):
         mine = np.flatnonzero(member == index)
         order = mine[np.argsort(-(proposals.letters[mine] >= 0).sum(axis=1), kind="stable")]
         own = None if rules is None else [rules[row] for row in order]
         if len(order):
-            indices[order], cost = _decode(network, plan, proposals, order, draws[order], own)
+            indices[order], cost = _decode(network, plan, proposals, kinds, order, draws[order], own)
             log_weight[order] += cost
     if plan.partial:
         log_weight -= _log_placements(plan, proposals, indices)
@@ -212,42 +215,97 @@ def _start_rules(
     return rules, cost
 
 
+def _draw_kinds(
+    model: WyckoffTransformer, plan: Plan, proposals: _Proposals, draws: NDArray[np.float64]
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """The number of different elements of each row, within what the conditions leave possible; log mass."""
+    genes = GeneBatch(
+        space_group=proposals.group.astype(np.int16),
+        elements=(proposals.letters >= 0).astype(np.int8),
+        wyckoffs=proposals.letters.astype(np.int8),
+    )
+    found = model.memory.find(genes)
+    weight = model.memory.distinct_probabilities(found, genes.num_sites, len(plan.vocabulary))
+    fewest, most = plan.distinct_elements()
+    number = np.arange(weight.shape[1])
+    weight = np.where((number >= fewest) & (number <= most), weight, 0.0)
+    return _pick(weight, draws), np.log(weight.sum(axis=1))
+
+
 def _decode(
     network: ElementNetwork,
     plan: Plan,
     proposals: _Proposals,
+    kinds: NDArray[np.int64],
     order: NDArray[np.int64],
     draws: NDArray[np.float64],
     rules: list[ElementRule] | None,
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """Writes elements site by site for rows sorted by decreasing length; vocabulary indices (-1: no site), log mass."""
-    device = network.start.device
+    """Writes elements site by site for rows sorted by decreasing length.
+
+    Returns vocabulary indices, -1 where there is no site, and the log mass of each row: -inf where the conditions left
+    nothing that also has the number of different elements drawn, so that the row satisfies the conditions alone.
+    """
     letters = proposals.letters[order]
     sites = (letters >= 0).sum(axis=1)
-    group = torch.from_numpy(proposals.group[order]).to(device)
-    width = int(sites.max())
-    wyckoffs = torch.from_numpy(np.maximum(letters[:, :width], 0)).to(device)
-    state = network.start_decoding(group, wyckoffs, torch.from_numpy(sites).to(device))
+    masks = _KindsMask(torch.from_numpy(letters), torch.from_numpy(kinds[order]), torch.from_numpy(plan.vocabulary))
+    device = network.start.device
+    state = network.start_decoding(
+        torch.from_numpy(proposals.group[order]).to(device),
+        torch.from_numpy(np.maximum(letters[:, : sites.max()], 0)).to(device),
+        torch.from_numpy(kinds[order]).to(device),
+        torch.from_numpy(sites).to(device),
+    )
     chosen = np.full(letters.shape, -1, dtype=np.int64)
     log_mass = np.zeros(len(order))
-    vocabulary = np.arange(len(plan.vocabulary))
     last: Tensor | None = None
-    for site in range(width):
+    for site in range(int(sites.max())):
         active = int((sites > site).sum())
         logits = state.step(site, active, None if last is None else last[:active]).float()
         probabilities = torch.softmax(logits, dim=-1).double().cpu().numpy()
-        sorted_mask = np.ones(probabilities.shape, dtype=bool)
-        if site:
-            same = letters[:active, site] == letters[:active, site - 1]
-            sorted_mask = ~same[:, None] | (vocabulary >= chosen[:active, site - 1 : site])
-        allowed = sorted_mask & plan.vocabulary
+        free, allowed = masks.at(site, active)
         if rules is not None:
-            allowed = np.stack([rules[row].allowed() for row in range(active)])
+            ruled = np.stack([rules[row].allowed() for row in range(active)])
+            allowed = allowed & ruled
+            stuck = ~allowed.any(axis=1)
+            allowed[stuck] = ruled[stuck]
+            log_mass[:active][stuck] = -np.inf
         weight = np.where(allowed, np.maximum(probabilities, _TINY), 0.0)
-        log_mass[:active] += np.log(weight.sum(axis=1)) - np.log((probabilities * sorted_mask).sum(axis=1))
+        log_mass[:active] += np.log(weight.sum(axis=1)) - np.log(np.maximum((probabilities * free).sum(axis=1), _TINY))
         chosen[:active, site] = _pick(weight, draws[:active, site])
-        if rules is not None:
-            for row in range(active):
-                rules[row].choose(int(chosen[row, site]))
-        last = torch.from_numpy(chosen[:active, site]).to(device)
+        for row, rule in enumerate(rules[:active] if rules is not None else []):
+            rule.choose(int(chosen[row, site]))
+        last = masks.choose(chosen[:active, site]).to(device)
     return chosen, log_mass
+
+
+class _KindsMask:
+    """Follows rows from site to site: which elements lead to exactly the wanted number of different ones."""
+
+    def __init__(self, letters: Tensor, kinds: Tensor, vocabulary: Tensor) -> None:
+        self._letters = letters
+        self._kinds = kinds
+        self._vocabulary = vocabulary
+        self._everything = bool(vocabulary.all())
+        self._sites = (letters >= 0).sum(dim=1)
+        self._following = following_on_letter(letters)
+        self._used = torch.zeros(len(letters), len(vocabulary), dtype=torch.bool)
+        self._last = torch.zeros(len(letters), dtype=torch.long)
+
+    def at(self, site: int, rows: int) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+        """(rows, vocabulary) what the model may put on a site, and what the allowed elements leave of it."""
+        used = self._used[:rows]
+        same = self._letters[:rows, site] == self._letters[:rows, site - 1] if site else torch.tensor(False)
+        lowest = torch.where(same, self._last[:rows], 0)
+        needed = self._kinds[:rows] - used.sum(dim=1)
+        asked = (lowest, used, self._following[:rows, site], self._sites[:rows] - 1 - site, needed)
+        free = site_mask(*asked).numpy()
+        return free, free if self._everything else site_mask(*asked, self._vocabulary).numpy()
+
+    def choose(self, elements: NDArray[np.int64]) -> Tensor:
+        """Notes what was put on the current site of the first rows; returns it as a tensor."""
+        chosen = torch.from_numpy(elements)
+        rows = len(elements)
+        self._used[:rows].scatter_(1, chosen[:, None], True)
+        self._last[:rows] = chosen
+        return chosen

@@ -25,7 +25,7 @@ from torch.nn import functional
 from aristotype.crystal import CANONICAL_VERSION, Conditions, CrystalTable, GeneBatch, gene_keys
 from aristotype.datasets import TrainingBatch
 from aristotype.errors import CheckpointError, InputError
-from aristotype.models.wyckoff_transformer._memory import TemplateMemory
+from aristotype.models.wyckoff_transformer._memory import smoothed_frequencies
 from aristotype.models.wyckoff_transformer.paper._config import KNOWN_SITES, PaperConfig
 from aristotype.models.wyckoff_transformer.paper._contexts import distinct_contexts
 from aristotype.models.wyckoff_transformer.paper._network import PaperNetwork
@@ -78,12 +78,7 @@ class WyckoffTransformerPaper(nn.Module):
 
     def group_probabilities(self) -> NDArray[np.float64]:
         """(231,) p(space group): smoothed frequencies, the same as those of the default model."""
-        nothing = GeneBatch(
-            space_group=np.empty(0, np.int16), elements=np.empty((0, 0), np.int8), wyckoffs=np.empty((0, 0), np.int8)
-        )
-        counts = self.group_counts.cpu().numpy()
-        memory = TemplateMemory(templates=nothing, counts=np.empty(0, np.int64), group_counts=counts)
-        return memory.group_probabilities(self.config.group_smoothing)
+        return smoothed_frequencies(self.group_counts.cpu().numpy(), self.config.group_smoothing)
 
     # Checkpoints
 
