@@ -50,7 +50,7 @@ class GeneSource:
         seed: int,
         substitution: float = 0.0,
     ) -> None:
-        """`substitution` is the share of genes in which one element is exchanged for a likely partner, anew each epoch."""
+        """`substitution`: share of genes in which one element is exchanged for a likely partner, anew each epoch."""
         index = np.full(128, -1, dtype=np.int64)
         index[list(vocabulary)] = np.arange(len(vocabulary))
         if ((genes.elements > 0) & (index[genes.elements] < 0)).any():

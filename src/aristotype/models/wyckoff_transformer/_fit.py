@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
+import torch
 from torch import nn
 
 from aristotype.crystal import GeneBatch
@@ -14,7 +15,7 @@ from aristotype.datasets import GeneSource
 from aristotype.errors import InputError
 from aristotype.models.wyckoff_transformer._config import WyckoffTransformerConfig
 from aristotype.models.wyckoff_transformer._model import WyckoffTransformer
-from aristotype.training import TrainingConfig, TrainingResult, train
+from aristotype.training import TrainingConfig, TrainingResult, load_checkpoint, rank_and_world, train
 
 TOKENS_A_ROW = 5.6
 """Tokens of an average gene of MP-20 with its end: turns a batch size in rows into one in tokens."""
@@ -49,9 +50,12 @@ def fit(
     Raises:
         InputError: training genes with more sites than the model writes, or elements outside its vocabulary.
     """
-    fitted = (
-        WyckoffTransformer.for_training(model, train_genes) if isinstance(model, WyckoffTransformerConfig) else model
-    )
+    if isinstance(model, WyckoffTransformerConfig):
+        with torch.random.fork_rng(devices=[]):  # fresh weights are a function of the seed, and of nothing else
+            torch.manual_seed(training.seed)
+            fitted = WyckoffTransformer.for_training(model, train_genes)
+    else:
+        fitted = model
     longest = int(train_genes.num_sites.max(initial=0))
     if longest > fitted.config.max_sites:
         raise InputError(
@@ -85,7 +89,7 @@ def fit(
             path, card=f"{card}\n\nFigures of the run at this step:\n\n{figures}\n", half=True
         )
 
-    return train(
+    result = train(
         fitted,
         source,
         validate,
@@ -95,6 +99,17 @@ def fit(
         resume=resume,
         settings={"model": fitted.settings(), **(settings or {})},
     )
+    if result.stopped != "interrupted" and rank_and_world()[0] == 0:
+        _calibrate(Path(out) / "best", judged)
+    return result
+
+
+def _calibrate(folder: Path, genes: GeneBatch) -> None:
+    """Puts the checkpoint of a folder at its best temperature on held-out genes, and says so in its card."""
+    model = WyckoffTransformer.from_checkpoint(*load_checkpoint(folder))
+    best = calibrated(model, genes)
+    card = (folder / "README.md").read_text(encoding="utf-8")
+    best.save(folder, card=f"{card}- element temperature, calibrated on validation genes: {best.config.temperature}\n")
 
 
 TEMPERATURES = tuple(round(0.9 + 0.05 * step, 2) for step in range(13))

@@ -244,6 +244,7 @@ class WyckoffTransformer(nn.Module):
             parts["total"][legal] = sum(parts[name][legal] for name in _PARTS)
         return parts
 
+    @torch.no_grad()
     def log_writer(self, genes: GeneBatch) -> NDArray[np.float64]:
         """(n,) the writer's log-probability of each gene's template, summed over all its descriptions."""
         templates = templates_of(genes)
@@ -261,6 +262,7 @@ class WyckoffTransformer(nn.Module):
             self._writer_cache.update(zip(new, sums.tolist(), strict=True))
         return np.array([self._writer_cache[key] for key in keys])
 
+    @torch.no_grad()
     def log_elements(self, genes: GeneBatch) -> NDArray[np.float64]:
         """(n,) log-probability of the elements given the template, summed over the descriptions, members mixed."""
         described, owner = template_descriptions(genes)

@@ -23,8 +23,9 @@ if TYPE_CHECKING:
     from aristotype.models.wyckoff_transformer.paper._model import WyckoffTransformerPaper
 
 _ROWS_A_PASS = 4096
-_FEWEST_TERMS = 30
-"""Buckets with fewer targets share the temperature of the bucket before them."""
+_FEWEST_TERMS = 300
+"""Buckets with fewer targets take the temperature of the bucket before them: theirs would be noise."""
+_MOST_LOG_TEMPERATURE = 0.5
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,9 +104,13 @@ def calibrate(model: WyckoffTransformerPaper, genes: GeneBatch, *, seed: int = 0
         for bucket in range(len(KNOWN_SITES)):
             pairs = found.get((field, bucket), [])
             if sum(len(log_probs) for log_probs, _ in pairs) >= _FEWEST_TERMS:
-                log_probs, target = (torch.cat(parts) for parts in zip(*pairs, strict=True))
-                best = math.exp(_minimum(lambda t: _cross_entropy(log_probs, target, math.exp(t)), -1.0, 1.0))  # noqa: B023
+                best = _best_temperature(*(torch.cat(parts) for parts in zip(*pairs, strict=True)))
             model.temperatures[number, bucket] = best
+
+
+def _best_temperature(log_probs: Tensor, target: Tensor) -> float:
+    limit = _MOST_LOG_TEMPERATURE
+    return math.exp(_minimum(lambda t: _cross_entropy(log_probs, target, math.exp(t)), -limit, limit))
 
 
 def _cross_entropy(log_probs: Tensor, target: Tensor, temperature: float) -> float:
@@ -114,7 +119,7 @@ def _cross_entropy(log_probs: Tensor, target: Tensor, temperature: float) -> flo
 
 
 def _minimum(function: Callable[[float], float], low: float, high: float) -> float:
-    """Where a function with one minimum is least, by golden sections, to 0.5 % of the interval."""
+    """Where a function with one minimum is least, by golden sections, to 0.01."""
     golden = (math.sqrt(5) - 1) / 2
     left, right = high - golden * (high - low), low + golden * (high - low)
     at_left, at_right = function(left), function(right)
