@@ -383,12 +383,13 @@ class Plan:
         limited = asked.num_sites is not None or asked.max_atoms is not None
         return self.rules_needed or limited or not bool(self.vocabulary.all())
 
-    def distinct_elements(self) -> tuple[int, int]:
-        """Fewest and most different elements that a gene can have under the conditions."""
+    def distinct_elements(self, sites: NDArray[np.int64]) -> tuple[int, NDArray[np.int64]]:
+        """Fewest, and by number of sites (n,) most, different elements that a gene can have under the conditions."""
         if self.formula:
-            return len(self.formula), len(self.formula)
-        known = {element for _, elements in self.partial for element in elements}
-        return max(1, len(self.required | known)), int(self.vocabulary.sum())
+            return len(self.formula), np.full(len(sites), len(self.formula))
+        known = [element for _, elements in self.partial for element in elements]
+        most = np.minimum(len(set(known)) + sites - len(known), self.vocabulary.sum())
+        return max(1, len(self.required.union(known))), most
 
     def rule(self, number: int, letters: tuple[int, ...], known: Known) -> ElementRule:
         """A fresh rule for one row."""

@@ -61,8 +61,7 @@ def draw_blocks(model: WyckoffTransformer, plan: Plan, seed: int) -> Iterator[Ge
 def _resample(log_weight: NDArray[np.float64], draw: NDArray[np.float64]) -> NDArray[np.int64]:
     """One index a row, with probability proportional to the weight; any, where no proposal has a weight."""
     largest = log_weight.max(axis=1, keepdims=True)
-    weight = np.exp(np.where(np.isfinite(largest), log_weight - largest, 0.0))
-    return _pick(weight, draw)
+    return _pick(np.exp(log_weight - np.where(np.isfinite(largest), largest, 0.0)), draw)
 
 
 def _pick(weight: NDArray[np.float64], draw: NDArray[np.float64]) -> NDArray[np.int64]:
@@ -226,9 +225,9 @@ def _draw_kinds(
     )
     found = model.memory.find(genes)
     weight = model.memory.distinct_probabilities(found, genes.num_sites, len(plan.vocabulary))
-    fewest, most = plan.distinct_elements()
+    fewest, most = plan.distinct_elements(genes.num_sites)
     number = np.arange(weight.shape[1])
-    weight = np.where((number >= fewest) & (number <= most), weight, 0.0)
+    weight = np.where((number >= fewest) & (number <= most[:, None]), weight, 0.0)
     return _pick(weight, draws), np.log(weight.sum(axis=1))
 
 
