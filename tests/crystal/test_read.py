@@ -155,6 +155,7 @@ REFUSED = {
     "empty.cif": ("", "is empty"),
     "blank.cif": (" \n\n", "is empty"),
     "prose.cif": ("this is no CIF\n", "no data block with atom sites"),
+    "headless.cif": (cif().replace("data_salt\n", ""), "no data block with atom sites"),
     "cut.cif": (cif()[:150], "no data block with atom sites"),
     "no_cell.cif": (cif().replace("_cell_length_a 5.64\n", ""), "no readable CIF"),
     "words.cif": (cif(sites="Na1 Na zero 0 0 1.0"), "no readable CIF"),
