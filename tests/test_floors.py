@@ -100,8 +100,37 @@ def violations(root: Path) -> list[str]:
     return wrong
 
 
+def trespasses(root: Path) -> list[str]:
+    """List every import under `root` of a private module of another package: what is shared has a public name."""
+    wrong = []
+    for path in sorted(root.rglob("*.py")):
+        parts = path.relative_to(root).with_suffix("").parts
+        for name, line in imported_names(path, root):
+            package, *inside = name.split(".")
+            private = any(part.startswith("_") and not part.startswith("__") for part in inside)
+            if private and package in FLOORS and package not in (*GROUND, parts[0]):
+                wrong.append(f"{'/'.join(parts)}:{line} imports {name!r}; use a name that {package} exports")
+    return wrong
+
+
 def test_every_import_goes_down():
     assert violations(PACKAGE) == []
+
+
+def test_no_package_reaches_into_another():
+    assert trespasses(PACKAGE) == []
+
+
+def test_reaching_into_another_package_is_seen(tmp_path):
+    for name, text in {
+        "datasets/_bad.py": "from aristotype.crystal._read import is_structure_file",
+        "realize/_bad.py": "def f():\n    from aristotype.crystal import _cif",
+        "crystal/_good.py": "from aristotype.crystal._read import x\nfrom aristotype._files import printable",
+        "datasets/_good.py": "from aristotype.crystal import CrystalTable\nfrom ._read import rows",
+    }.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
+    assert [message.partition(":")[0] for message in trespasses(tmp_path)] == ["datasets/_bad", "realize/_bad"]
 
 
 def test_the_checker_sees_every_kind_of_import(tmp_path):

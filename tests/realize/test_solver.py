@@ -8,9 +8,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from aristotype.crystal import GeneBatch
+from aristotype.crystal import GeneBatch, primitive_vectors
 from aristotype.realize import RealizeConfig
-from aristotype.realize._atoms import flatten, position_maps, primitive_basis
+from aristotype.realize._atoms import flatten, position_maps
 from aristotype.realize._cells import reduce_cells
 from aristotype.realize._pairs import NearPairs, measure
 from aristotype.realize._priors import priors
@@ -34,7 +34,7 @@ def problem():
     volume = (
         10.0
         * np.bincount(atoms.atom_row)
-        / np.array([abs(np.linalg.det(primitive_basis(number))) for number in GROUPS])
+        / np.array([abs(np.linalg.det(primitive_vectors(number))) for number in GROUPS])
     )
     geometry = draw(atoms, keys, 0, volume, RealizeConfig(trials=1, screened=1))
     return _Problem(atoms, geometry, torch.float64), atoms, geometry
@@ -106,7 +106,7 @@ def test_reduced_cells_have_the_shortest_vectors(seed):
 
 def test_primitive_atoms_are_the_orbit_without_centring():
     for number in range(1, NUM_GROUPS + 1):
-        group, basis = space_group(number), primitive_basis(number)
+        group, basis = space_group(number), primitive_vectors(number)
         assert 1 / np.linalg.det(basis) == pytest.approx(group.centring_order)
         for position in group.positions:
             maps = position_maps(number, position.index)

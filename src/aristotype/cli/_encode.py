@@ -130,8 +130,7 @@ def _encoded(
     paths: list[Path], settings: dict[str, Any], processes: int
 ) -> Iterator[tuple[CrystalTable, list[Failed]]]:
     """What each path gave, in their order."""
-    from aristotype.datasets._pool import ordered_map
-    from aristotype.datasets._work import start_worker
+    from aristotype.datasets import ordered_map, start_worker
 
     tasks = ((path, settings) for path in paths)
     results = ordered_map(encode_path, tasks, processes=processes, start=start_worker)

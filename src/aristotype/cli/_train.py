@@ -217,7 +217,7 @@ def _estimate(
 
 def _card(model: str, out: Path, prepared: PreparedDataset, start: str | None, config: str) -> str:
     """What the checkpoint says of itself, before its figures."""
-    from aristotype.crystal._cif import package_version
+    from aristotype.crystal import package_version
 
     origin = "trained" if start is None else f"fine-tuned from {start}"
     lines = [

@@ -1,9 +1,9 @@
 """Floor 2: genes, crystals, tables of them, and what is the same crystal."""
 
-from aristotype.crystal._checks import Cell
-from aristotype.crystal._cif import cif_text, hermann_mauguin
+from aristotype.crystal._checks import MAX_ATOMS, MAX_GAP, Cell
+from aristotype.crystal._cif import cif_text, hermann_mauguin, package_version
 from aristotype.crystal._conditions import Conditions, atomic_number, element_symbol, parse_formula
-from aristotype.crystal._decode import AtomBatch, decode, decode_table
+from aristotype.crystal._decode import AtomBatch, decode, decode_table, primitive_images, primitive_vectors
 from aristotype.crystal._encode import DEFAULT_TOLERANCE, encode, encode_arrays
 from aristotype.crystal._equivalence import canonical_crystal, crystal_equivalents, site_descriptions
 from aristotype.crystal._export import MANIFEST, export, file_names, to_atoms, to_structures, write_files
@@ -28,6 +28,7 @@ from aristotype.crystal._labels import (
     reduced_formula,
 )
 from aristotype.crystal._protocols import Energy, Proposal, Score
+from aristotype.crystal._read import is_structure_file
 from aristotype.crystal._rows import Crystal, Gene
 from aristotype.crystal._schema import SCHEMA_VERSION
 from aristotype.crystal._standardise import Failure
@@ -37,6 +38,8 @@ __all__ = [
     "CANONICAL_VERSION",
     "DEFAULT_TOLERANCE",
     "MANIFEST",
+    "MAX_ATOMS",
+    "MAX_GAP",
     "SCHEMA_VERSION",
     "AtomBatch",
     "Cell",
@@ -68,8 +71,12 @@ __all__ = [
     "formulas",
     "gene_keys",
     "hermann_mauguin",
+    "is_structure_file",
+    "package_version",
     "parse_formula",
     "pearson_symbols",
+    "primitive_images",
+    "primitive_vectors",
     "protostructure_labels",
     "prototype_labels",
     "reduced_formula",

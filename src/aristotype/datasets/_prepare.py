@@ -16,8 +16,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from aristotype._files import output_lock, refuse_overwrite
-from aristotype.crystal import CANONICAL_VERSION, DEFAULT_TOLERANCE, SCHEMA_VERSION, CrystalTable
-from aristotype.crystal._checks import MAX_ATOMS, MAX_GAP
+from aristotype.crystal import (
+    CANONICAL_VERSION,
+    DEFAULT_TOLERANCE,
+    MAX_ATOMS,
+    MAX_GAP,
+    SCHEMA_VERSION,
+    CrystalTable,
+)
 from aristotype.datasets._collect import Collected, Split
 from aristotype.datasets._pool import ordered_map
 from aristotype.datasets._progress import Progress, shown

@@ -15,8 +15,7 @@ import pyarrow.csv as pc_csv
 import pyarrow.parquet as pq
 
 from aristotype._files import printable
-from aristotype.crystal import CrystalTable
-from aristotype.crystal._read import is_structure_file
+from aristotype.crystal import CrystalTable, is_structure_file
 from aristotype.datasets._sources import SPLIT_ALIASES
 from aristotype.errors import InputError
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Literal
 
 from aristotype._files import printable
-from aristotype.crystal._read import is_structure_file
+from aristotype.crystal import is_structure_file
 from aristotype.datasets._download import digest, download_folder, fetch
 from aristotype.datasets._registry import DATASETS, SPLITS, DatasetSpec
 from aristotype.errors import DataUnavailableError, InputError, UnknownNameError

@@ -16,8 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from aristotype._files import printable
-from aristotype.crystal import CrystalTable, Failure, encode, encode_arrays, gene_keys
-from aristotype.crystal._read import is_structure_file
+from aristotype.crystal import CrystalTable, Failure, encode, encode_arrays, gene_keys, is_structure_file
 from aristotype.errors import AristotypeError
 
 if TYPE_CHECKING:

@@ -24,9 +24,9 @@ from aristotype.crystal import (
     element_symbol,
     formulas,
     gene_keys,
+    package_version,
     protostructure_labels,
 )
-from aristotype.crystal._cif import package_version
 from aristotype.errors import InputError
 from aristotype.symmetry import forced, tables
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from aristotype.crystal import primitive_images, primitive_vectors
 from aristotype.symmetry import GRID, space_group
 
 if TYPE_CHECKING:
@@ -16,16 +17,6 @@ if TYPE_CHECKING:
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
-
-# Rows: vectors of a primitive cell in terms of those of the conventional one (R: obverse).
-_PRIMITIVE = {
-    "P": ((1, 0, 0), (0, 1, 0), (0, 0, 1)),
-    "A": ((1, 0, 0), (0, 1 / 2, 1 / 2), (0, -1 / 2, 1 / 2)),
-    "C": ((1 / 2, 1 / 2, 0), (-1 / 2, 1 / 2, 0), (0, 0, 1)),
-    "I": ((-1 / 2, 1 / 2, 1 / 2), (1 / 2, -1 / 2, 1 / 2), (1 / 2, 1 / 2, -1 / 2)),
-    "F": ((0, 1 / 2, 1 / 2), (1 / 2, 0, 1 / 2), (1 / 2, 1 / 2, 0)),
-    "R": ((2 / 3, 1 / 3, 1 / 3), (-1 / 3, 1 / 3, 1 / 3), (-1 / 3, -2 / 3, 1 / 3)),
-}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,24 +29,15 @@ class PositionMaps:
 
 
 @cache
-def primitive_basis(number: int) -> Floats:
-    """(3, 3) rows: vectors of a primitive cell of a space group in terms of those of the conventional cell."""
-    return np.array(_PRIMITIVE[space_group(number).centring])
-
-
-@cache
 def position_maps(number: int, letter: int) -> PositionMaps:
     """The atoms of a position, one a lattice point."""
     position = space_group(number).positions[letter]
-    to_primitive = np.linalg.inv(primitive_basis(number)).T
-    linear = np.zeros((position.multiplicity, 3, 3))
-    linear[:, :, : position.freedom] = to_primitive @ position.orbit_linear
-    origin = position.orbit_origin / GRID @ to_primitive.T
-    # Images that differ by a vector of the lattice, whatever the free parameters, are one atom of the primitive cell.
-    probe = np.round((linear @ np.array([0.1234, 0.3271, 0.4019]) + origin) * 2**20).astype(np.int64) % 2**20
-    near = np.abs((probe[:, None] - probe[None] + 2**19) % 2**20 - 2**19).max(axis=2) < 2**10
-    kept = near.argmax(axis=1) == np.arange(len(probe))
-    return PositionMaps(linear=linear[kept], origin=origin[kept] % 1.0, freedom=position.freedom)
+    kept = primitive_images(number, letter)
+    to_primitive = np.linalg.inv(primitive_vectors(number)).T
+    linear = np.zeros((len(kept), 3, 3))
+    linear[:, :, : position.freedom] = to_primitive @ position.orbit_linear[kept]
+    origin = position.orbit_origin[kept] / GRID @ to_primitive.T
+    return PositionMaps(linear=linear, origin=origin % 1.0, freedom=position.freedom)
 
 
 @dataclass(frozen=True, kw_only=True)

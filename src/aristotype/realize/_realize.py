@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import warnings
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
 
 from aristotype.crystal import CrystalTable, Failure, element_symbol
 from aristotype.errors import TableError
-from aristotype.realize._atoms import Atoms, flatten, primitive_basis
+from aristotype.realize._atoms import Atoms, flatten
 from aristotype.realize._config import RealizeConfig
 from aristotype.realize._output import with_geometry
 from aristotype.realize._priors import priors
 from aristotype.realize._random import row_keys
 from aristotype.realize._solve import Geometry, empty_geometry, smallest_ratio, solve
 from aristotype.realize._verify import pushed_off
+from aristotype.symmetry import space_group
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -105,8 +106,7 @@ def _unfit(table: CrystalTable, config: RealizeConfig) -> dict[int, str]:
     data = priors()
     illegal = ~genes.legal()
     without = (genes.elements > 0) & np.isnan(data.radii + data.volumes)[genes.elements]
-    order = np.array([1.0] + [abs(np.linalg.det(primitive_basis(n))) for n in range(1, 231)])
-    atoms = np.rint(genes.multiplicities.sum(axis=1) * order[genes.space_group]).astype(int)
+    atoms = genes.multiplicities.sum(axis=1) // _centring_orders(genes.space_group)
     for row in np.flatnonzero(illegal | without.any(axis=1) | (atoms > config.max_atoms)).tolist():
         if illegal[row]:
             reasons[row] = "it has no site, or a position without free parameters twice; no crystal has that"
@@ -191,10 +191,9 @@ class _Work:
         """The crystals of some rows."""
         atoms, geometry = self._atoms.take(rows), self._geometry.take(self._atoms, rows)
         per_cell = np.bincount(self._atoms.atom_row, minlength=len(self._table))[rows]
-        shares = np.array([abs(np.linalg.det(primitive_basis(n))) for n in atoms.group.tolist()])
         return with_geometry(self._table.take(rows), atoms, geometry).with_columns(
             min_distance_ratio=pa.array(smallest_ratio(atoms, geometry), pa.float64()),
-            volume_per_atom=pa.array(geometry.volume * shares / per_cell, pa.float64()),
+            volume_per_atom=pa.array(geometry.volume / _centring_orders(atoms.group) / per_cell, pa.float64()),
             trials=pa.array(self._rounds[rows] * self._config.trials, pa.int32()),
             gene_kept=pa.array(self._kept[rows], pa.bool_())
             if self._config.verify
@@ -205,6 +204,11 @@ class _Work:
 def _expected_volume(atoms: Atoms) -> Floats:
     """Volumes (n,) of conventional cells, from the volumes of their elements."""
     each = priors().volumes[atoms.site_element] * atoms.site_weight
-    primitive = np.bincount(atoms.site_row, weights=each, minlength=len(atoms))
-    shares = np.array([abs(np.linalg.det(primitive_basis(number))) for number in atoms.group.tolist()])
-    return primitive / shares
+    # Of no rows at all, bincount gives integers.
+    primitive = np.bincount(atoms.site_row, weights=each, minlength=len(atoms)).astype(np.float64)
+    return primitive * _centring_orders(atoms.group)
+
+
+def _centring_orders(groups: NDArray[Any]) -> Ints:
+    """Lattice points (n,) in the conventional cells of some space groups."""
+    return np.array([space_group(number).centring_order for number in groups.tolist()], np.int64)

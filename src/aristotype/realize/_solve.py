@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from aristotype.realize._atoms import primitive_basis
+from aristotype.crystal import primitive_vectors
 from aristotype.realize._cells import cell_vectors, combined, product_of, shape_slope
 from aristotype.realize._pairs import AllPairs, NearPairs, measure
 from aristotype.realize._priors import priors
@@ -145,7 +145,7 @@ class _Problem:
         self.low, self.high = tensor(data.shape_low[atoms.group]), tensor(data.shape_high[atoms.group])
         self.volume = tensor(geometry.volume)
         numbers, place = np.unique(atoms.group, return_inverse=True)
-        self.primitive = tensor(np.stack([primitive_basis(n) for n in numbers.tolist()])[place])
+        self.primitive = tensor(np.stack([primitive_vectors(n) for n in numbers.tolist()])[place])
         self.linear, self.origin = tensor(atoms.linear), tensor(atoms.origin)
         self.representative = self.linear[torch.from_numpy(atoms.site_atom)]
         self.atom_row, self.atom_site = torch.from_numpy(atoms.atom_row), torch.from_numpy(atoms.atom_site)
