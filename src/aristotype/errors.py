@@ -1,7 +1,7 @@
 """Every error that aristotype raises on purpose.
 
-All derive from `AristotypeError`; each message gives the value that was met, the limit it broke and what to do about it.
-This module stands below every floor and imports nothing.
+All derive from `AristotypeError`; each message gives the value that was met, the limit it broke and what to do about
+it. This module stands below every floor and imports nothing.
 """
 
 from __future__ import annotations
