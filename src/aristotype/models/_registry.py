@@ -75,7 +75,9 @@ def load(name: str | Path) -> GeneModel:
     return model
 
 
-def _reader(settings: Mapping[str, Any], path: Path) -> Callable[..., GeneModel]:
+def _reader(settings: Any, path: Path) -> Callable[..., GeneModel]:
+    if not isinstance(settings, Mapping):
+        raise CheckpointError(f"the configuration in {path} is no table of settings; copy the checkpoint again")
     key = (str(settings.get("family")), str(settings.get("variant")))
     if key not in _READERS:
         known = ", ".join(" ".join(pair) for pair in _READERS)

@@ -45,7 +45,7 @@ from aristotype.training import build_config, fit_to_template, save_checkpoint, 
 
 FAMILY = "wyckoff-transformer"
 _KEYS = "train_keys"
-_PARTS = ("group", "template", "distinct", "elements")
+_PARTS = ("group", "template", "distinct", "elements", "known")
 _TOKENS_A_PASS = 6000
 
 
@@ -80,6 +80,7 @@ class WyckoffTransformer(nn.Module):
         self._index = np.full(128, -1, dtype=np.int64)
         self._index[list(config.elements)] = np.arange(len(config.elements))
         self._writer_cache: dict[bytes, float] = {}
+        self._known = frozenset(self.train_keys())
 
     @staticmethod
     def for_training(config: WyckoffTransformerConfig, genes: GeneBatch) -> WyckoffTransformer:
@@ -174,14 +175,20 @@ class WyckoffTransformer(nn.Module):
         Raises:
             CheckpointError: it was made with other symmetry tables, or its tensors do not fit its configuration.
         """
-        found = (settings["tables_sha256"], settings["canonical_version"])
+        found = (settings.get("tables_sha256"), settings.get("canonical_version"))
         if found != (tables().sha256, CANONICAL_VERSION):
             raise CheckpointError(
-                f"the checkpoint was made for symmetry tables {found[0][:12]} and canonical version {found[1]}, "
+                f"the checkpoint was made for symmetry tables {str(found[0])[:12]} and canonical version {found[1]}, "
                 f"this release has {tables().sha256[:12]} and {CANONICAL_VERSION}; "
                 "train it again or install the release that made it"
             )
-        config = build_config(WyckoffTransformerConfig, settings["model"])
+        try:
+            config = build_config(WyckoffTransformerConfig, settings.get("model"))
+        except ConfigError as error:
+            raise CheckpointError(
+                f"the checkpoint's configuration is not one of this release ({error}); "
+                "install the release that made it or train it again"
+            ) from error
         memory, weights = TemplateMemory.from_tensors(tensors)
         keys = weights.pop(_KEYS, torch.empty(0, 16, dtype=torch.uint8))
         model = WyckoffTransformer(config, memory, keys.numpy())
@@ -224,7 +231,8 @@ class WyckoffTransformer(nn.Module):
     def log_prob_parts(self, genes: Any) -> dict[str, NDArray[np.float64]]:
         """`log_prob` as `total`, with its parts, each given those before it.
 
-        They are `group`, `template`, `distinct` (the number of different elements) and `elements`.
+        They are `group`, `template`, `distinct` (the number of different elements), `elements`, and `known` (the
+        correction for training genes, see `known_correction`).
         """
         genes = genes if isinstance(genes, GeneBatch) else genes.genes()
         self.check_vocabulary(genes)
@@ -241,8 +249,26 @@ class WyckoffTransformer(nn.Module):
             with np.errstate(divide="ignore"):
                 parts["distinct"][legal] = np.log(distinct[np.arange(len(kept)), num_distinct(kept)])
             parts["elements"][legal] = self.log_elements(kept)
+            parts["known"][legal] = self.known_correction(kept)
             parts["total"][legal] = sum(parts[name][legal] for name in _PARTS)
         return parts
+
+    def is_known(self, genes: GeneBatch) -> NDArray[np.bool_]:
+        """(n,) whether each gene, or its mirror image in an enantiomorphic group, is a training gene."""
+        keys = gene_keys(genes, merge_enantiomorphs=True).tolist()
+        return np.array([key in self._known for key in keys], dtype=bool)
+
+    def known_correction(self, genes: GeneBatch) -> NDArray[np.float64]:
+        """(n,) what is added to the log-probability because training genes come again too often.
+
+        A network that has seen a gene sixty times gives it more than its share. Of the mass m on all training genes, a
+        fraction r is taken away and spread over everything in proportion, so that training genes recur as often as they
+        do in held-out data: a factor (1 - r) for training genes, and 1 / (1 - r m) for all.
+        """
+        rejection, mass = self.config.known_rejection, self.config.known_mass
+        if rejection == 0:
+            return np.zeros(len(genes))
+        return np.log1p(-rejection) * self.is_known(genes) - np.log1p(-rejection * mass)
 
     @torch.no_grad()
     def log_writer(self, genes: GeneBatch) -> NDArray[np.float64]:
