@@ -21,7 +21,8 @@ from hypothesis import strategies as st
 
 from aristotype._files import output_lock
 from aristotype.crystal import CrystalTable, encode, encode_arrays, gene_keys
-from aristotype.datasets import _prepare, load_dataset, open_dataset, prepare, read_prepared
+from aristotype.datasets import _load, _prepare, load_dataset, open_dataset, prepare, read_prepared
+from aristotype.datasets._report import METADATA_KEY
 from aristotype.errors import InputError, OutputError, TableError, UnknownNameError
 from tests.datasets.sources import arrays_table, extxyz, structures, write_arrays, write_csv
 
@@ -389,6 +390,45 @@ def test_loading_prepares_once_and_takes_tables_as_they_are(tmp_path):
         load_dataset(tmp_path / "table.parquet", "holdout")
     with pytest.raises(UnknownNameError, match="mp_20"):
         load_dataset("mp_21", "train")
+
+
+def test_a_lock_released_at_the_last_moment_is_no_failure(tmp_path, monkeypatch):
+    path = write_arrays(tmp_path / "own.parquet", structures(3))
+    calls = []
+
+    def refused_once(*args, **settings):
+        calls.append(args)
+        if len(calls) == 1:
+            raise OutputError("is being written by process 1")  # which has just ended
+        return prepare(*args, **settings)
+
+    monkeypatch.setattr(_load, "prepare", refused_once)
+    assert len(load_dataset(path)) == 3
+    assert len(calls) == 2
+
+
+@pytest.mark.parametrize("left", ["older", "newer", "cut", "foreign"])
+def test_a_cached_file_that_is_not_understood_is_made_again(tmp_path, left):
+    """The cache is ours: nobody is asked for `--force` there."""
+    path = write_arrays(tmp_path / "own.parquet", structures(5))
+    target, expected = open_dataset(path).path, open_dataset(path).table()
+    whole = pq.read_table(target)
+    metadata = dict(whole.schema.metadata)
+    told = json.loads(metadata[METADATA_KEY])
+    if left == "older":
+        del told["title"]
+    else:
+        told["field_of_tomorrow"] = 1
+    metadata[METADATA_KEY] = json.dumps(told).encode()
+    pq.write_table(whole.replace_schema_metadata(metadata), target)
+    if left == "cut":
+        target.write_bytes(target.read_bytes()[:-100])
+    if left == "foreign":
+        target.write_text("not a table")
+    assert read_prepared(target) is None
+    assert not open_dataset(path).reused
+    assert open_dataset(path).reused
+    assert load_dataset(path) == expected
 
 
 def test_a_prepared_table_is_an_ordinary_table(tmp_path):

@@ -43,11 +43,15 @@ def open_dataset(name_or_path: str | os.PathLike[str], **settings: Any) -> Prepa
     # Addresses are distinct files: two versions of a source never fight over one.
     target = cache_folder() / "prepared" / f"{name}-{address[:16]}.parquet"
     lock, deadline = target.with_name(target.name + ".lock"), time.monotonic() + _PATIENCE
+    unlocked = 0
     while True:
         try:
-            return prepare(name_or_path, out=target, **settings)
+            # What stands in the cache under this address and is not understood was written by another release, or cut.
+            return prepare(name_or_path, out=target, **{**settings, "force": True})
         except OutputError:
-            if not lock.exists() or time.monotonic() > deadline:
+            # A lock may be released between the refusal and this look; only the second refusal without one is final.
+            unlocked = 0 if lock.exists() else unlocked + 1
+            if unlocked > 1 or time.monotonic() > deadline:
                 raise
             time.sleep(0.5)
 
