@@ -13,13 +13,24 @@ settings.register_profile("aristotype", deadline=None, print_blob=True)
 settings.load_profile("aristotype")
 
 
+def real_data(named: str, repository: Path) -> Path | str:
+    """The folder with real data, or the reason why there is none.
+
+    A folder that is named and not there is not replaced by another: the tests would measure on something else.
+    """
+    folder = Path(named) if named else repository.parent / "shared" / "data"
+    if folder.is_dir():
+        return folder
+    return f"ARISTOTYPE_DATA is {named!r}, which is no folder" if named else f"no ARISTOTYPE_DATA and no {folder}"
+
+
 @pytest.fixture(scope="session")
 def data_folder() -> Path:
-    """The folder of real data that ARISTOTYPE_DATA names; tests that use it are skipped where there is none."""
-    folder = os.environ.get("ARISTOTYPE_DATA", "")
-    if not folder or not Path(folder).is_dir():
-        pytest.skip("ARISTOTYPE_DATA names no folder with data files")
-    return Path(folder)
+    """The folder of real data: `ARISTOTYPE_DATA`, else `shared/data` beside the repository; without one, skip."""
+    found = real_data(os.environ.get("ARISTOTYPE_DATA", ""), Path(__file__).resolve().parents[1])
+    if isinstance(found, str):
+        pytest.skip(found)
+    return found
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
