@@ -145,3 +145,21 @@ def test_batches_say_which_rows_they_hold(source):
     text = batch.describe()
     assert text.startswith(f"rows {batch.rows[0]}, {batch.rows[1]}, ")
     assert f"({len(batch.rows)} genes of {batch.wyckoffs.shape[1]} sites)" in text
+
+
+def test_likely_partners_are_exchanged():
+    """Li and Na stand for each other in LiO and NaO, the others for nothing; templates are learnt from real genes."""
+    vocabulary = np.array((3, 8, 9, 11, 26))
+    genes = GeneBatch.from_lists([225] * 12, [[3, 8], [11, 8], [26, 9]] * 4, [[0, 1]] * 12)
+    source = GeneSource(genes, tuple(vocabulary.tolist()), tokens=100, seed=0, substitution=0.5)
+    exchanged = 0
+    for epoch in range(100):
+        for batch in source.batches(epoch, 0, 1):
+            before = np.sort(genes.elements[batch.rows.numpy()], axis=1)
+            after = np.sort(vocabulary[batch.elements.numpy()], axis=1)
+            assert (np.sort(vocabulary[batch.any_elements.numpy()], axis=1) == before).all()
+            for old, new in zip(before.tolist(), after.tolist(), strict=True):
+                assert new in (old, sorted({3: 11, 11: 3}.get(z, z) for z in old))
+                exchanged += new != old
+    # Of 1200 genes two in three can be exchanged, half are tried, half of those pick the element that has a partner.
+    assert abs(exchanged - 200) < 6 * np.sqrt(200)

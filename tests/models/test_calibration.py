@@ -1,0 +1,77 @@
+"""Calibration: a temperature and a share of training genes, both set on held-out genes, in scores and samples alike."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from aristotype.crystal import Conditions, GeneBatch
+from aristotype.models.wyckoff_transformer import WyckoffTransformer, calibrated
+from tests.models.worlds import all_genes, closed_world, frequencies
+
+NUMBER = 5
+ELEMENTS = (3, 8)
+
+
+@pytest.fixture(scope="module")
+def world() -> GeneBatch:
+    """All that the model can write in the two groups that it was trained on; no training gene is anywhere else."""
+    return GeneBatch.concatenate([closed_world(NUMBER)[1], all_genes(1, ELEMENTS, 2)])
+
+
+@pytest.fixture(scope="module")
+def plain() -> WyckoffTransformer:
+    return closed_world(NUMBER)[0]
+
+
+@pytest.fixture(scope="module")
+def model(plain, world) -> WyckoffTransformer:
+    """Calibrated on genes of which a tenth are training genes."""
+    known = plain.is_known(world)
+    rng = np.random.default_rng(0)
+    held_out = [rng.choice(np.flatnonzero(known), 20), rng.choice(np.flatnonzero(~known), 180)]
+    return calibrated(plain, world.take(known), world.take(np.concatenate(held_out)))
+
+
+def test_training_genes_recur_as_in_held_out_data(plain, model, world):
+    known = plain.is_known(world)
+    before = np.exp(model.log_prob(world) - model.known_correction(world))[known].sum()
+    assert model.config.known_mass == pytest.approx(before, rel=1e-5)
+    assert before > 0.2
+    assert np.exp(model.log_prob(world))[known].sum() == pytest.approx(0.1, abs=1e-4)
+
+
+def test_probabilities_still_sum_to_one(model, world):
+    """The world, and the groups beside it, whose genes are all raised by the same factor."""
+    shares = model.memory.group_probabilities(model.config.group_smoothing)
+    rest = (1 - shares[NUMBER] - shares[1]) / (1 - model.config.known_rejection * model.config.known_mass)
+    assert np.exp(model.log_prob(world)).sum() + rest == pytest.approx(1, abs=1e-4)
+
+
+def test_the_temperature_is_no_worse_than_none(plain, model, world):
+    known = plain.is_known(world)
+    rng = np.random.default_rng(0)
+    held_out = world.take(
+        np.concatenate([rng.choice(np.flatnonzero(known), 20), rng.choice(np.flatnonzero(~known), 180)])
+    )
+    assert model.config.temperature > 0
+    assert model.log_elements(held_out).mean() >= plain.log_elements(held_out).mean()
+
+
+@pytest.mark.parametrize("asked", [{}, {"num_sites": 2}])
+def test_frequencies_are_the_calibrated_probabilities(model, asked):
+    """Without a condition by rejection, under one by weight; total variation within 0.03 of what chance gives."""
+    everything = closed_world(NUMBER)[1]
+    kept = everything.num_sites == 2 if asked else everything.num_sites > 0
+    expected = np.where(kept, np.exp(model.log_prob(everything)), 0)
+    expected /= expected.sum()
+    rows = 2000 if not asked else 600
+    sampled = model.sample(rows, Conditions(space_groups=NUMBER, **asked), seed=4, score=False).genes()
+    chance = np.random.default_rng(0).multinomial(rows, expected, size=20) / rows
+    noise = np.abs(chance - expected).sum(axis=1).max() / 2
+    assert np.abs(frequencies(sampled, everything) / rows - expected).sum() / 2 < noise + 0.03
+
+
+def test_a_longer_run_still_begins_with_the_shorter(model):
+    longer = model.sample(700, seed=1)
+    assert model.sample(520, seed=1) == longer[:520]
