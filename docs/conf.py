@@ -40,6 +40,8 @@ PACKAGES = {
     "models": "the model families",
     "training": "one loop",
     "realize": "genes to crystals with geometry",
+    "evaluate": "judge tables of genes",
+    "discover": "the pipeline: sample, filter, realise",
     "cli": "the command line",
 }
 

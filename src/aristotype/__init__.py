@@ -3,7 +3,7 @@
 One name a step, each imported on first use, so that `import aristotype` costs nothing:
 
     encode      structures, files or arrays to a table of crystals
-    decode      a table of crystals back to structures
+    decode      one crystal to its atoms (whole tables: their `to_structures`, `to_atoms` and `write`)
     load        a trained model by its shipped name or its folder
     realize     genes to crystals with geometry
     generate    a model's new, distinct crystals, as many as asked for
