@@ -27,7 +27,9 @@ from aristotype.models.wyckoff_transformer._writer import STOP
 
 BLOCK = 512
 PROPOSALS = 16
-_GROUP, _TEMPLATE, _LETTERS, _MEMBER, _PLACEMENT, _ELEMENTS, _CHOICE, _IMAGE, _KINDS = range(9)  # purposes of numbers
+ATTEMPTS = 16
+_ATTEMPT = 1 << 48  # attempts of a row draw from streams this far apart
+_GROUP, _TEMPLATE, _LETTERS, _MEMBER, _PLACEMENT, _ELEMENTS, _CHOICE, _IMAGE, _KINDS, _KNOWN = range(10)
 _TINY = 1e-300
 
 
@@ -44,18 +46,46 @@ class _Proposals:
 def draw_blocks(model: WyckoffTransformer, plan: Plan, seed: int) -> Iterator[GeneBatch]:
     """Endless blocks of genes in row order, canonical, each from its own random stream."""
     model.eval()
-    weighted = plan.weighted
-    kept = BLOCK // PROPOSALS if weighted else BLOCK
+    kept = BLOCK // PROPOSALS if plan.weighted else BLOCK
     start = 0
     while True:
         rows = np.arange(start, start + BLOCK)
-        proposals = _draw_templates(model, plan, seed, rows)
-        genes, log_weight = _draw_elements(model, plan, seed, rows, proposals)
-        if weighted:
+        if plan.weighted:
+            genes, log_weight = _draw(model, plan, seed, rows)
+            log_weight += model.known_correction(genes)
             chosen = _resample(log_weight.reshape(kept, PROPOSALS), uniforms(seed, rows[::PROPOSALS], _CHOICE, 1)[:, 0])
-            genes = genes.take(np.arange(kept) * PROPOSALS + chosen)
-        yield canonical_genes(genes)
+            yield canonical_genes(genes.take(np.arange(kept) * PROPOSALS + chosen))
+        else:
+            yield canonical_genes(_draw_with_rejection(model, plan, seed, rows))
         start += BLOCK
+
+
+def _draw(
+    model: WyckoffTransformer, plan: Plan, seed: int, rows: NDArray[np.int64]
+) -> tuple[GeneBatch, NDArray[np.float64]]:
+    """One proposal a row, and the log of the probability that the masks left it."""
+    return _draw_elements(model, plan, seed, rows, _draw_templates(model, plan, seed, rows))
+
+
+def _draw_with_rejection(model: WyckoffTransformer, plan: Plan, seed: int, rows: NDArray[np.int64]) -> GeneBatch:
+    """One gene a row; training genes are drawn again with the probability that the model is calibrated to.
+
+    After `ATTEMPTS` draws a row keeps what it has: of the mass that should go, less than 1e-9 stays.
+    """
+    genes, _ = _draw(model, plan, seed, rows)
+    again = np.arange(len(rows))
+    for attempt in range(1, ATTEMPTS + 1):
+        if model.config.known_rejection == 0 or not len(again):
+            break
+        stream = rows[again] + (attempt - 1) * _ATTEMPT
+        rejected = uniforms(seed, stream, _KNOWN, 1)[:, 0] < model.config.known_rejection
+        again = again[rejected & model.is_known(genes.take(again))]
+        if len(again):
+            fresh, _ = _draw(model, plan, seed, rows[again] + attempt * _ATTEMPT)
+            order = np.arange(len(rows))
+            order[again] = len(rows) + np.arange(len(again))
+            genes = GeneBatch.concatenate([genes, fresh]).take(order)
+    return genes
 
 
 def _resample(log_weight: NDArray[np.float64], draw: NDArray[np.float64]) -> NDArray[np.int64]:
