@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 
 import pytest
 
@@ -15,9 +16,11 @@ from aristotype.cli._train import resolve_settings
 from aristotype.crystal import CrystalTable
 from aristotype.errors import ConfigError, UnknownNameError
 from aristotype.models import load
+from aristotype.training import read_toml
 
 from .conftest import SRC, TINY, handful
 
+CONFIGS = SRC / "aristotype" / "models" / "configs"
 SMALL = [f"--set=model.{name}={value}" for name, value in (TINY | {"members": 1}).items()]
 BRIEF = [
     f"--set=training.{text}" for text in ("epochs=2", "batch_size=64", "threads=1", "tensorboard=false", "device=cpu")
@@ -61,9 +64,14 @@ def test_settings_come_from_defaults_then_file_then_single_values(tmp_path):
     config = tmp_path / "c.toml"
     config.write_text("[model]\nwidth = 96\nheads = 4\n[training]\nepochs = 3\n")
     found = resolve_settings("wyckoff-transformer", "mp_20", config, ["training.epochs=5"], fine_tune=False)
-    assert (found.model.width, found.model.members, found.model.dropout) == (96, 2, 0.15)
-    assert (found.training.epochs, found.training.batch_size, found.training.betas) == (5, 214, (0.9, 0.98))
-    assert resolve_settings("wyckoff-transformer", "mpts_52", None, [], fine_tune=False).training.epochs == 52
+    shipped = {name: read_toml(CONFIGS / f"{name}.toml") for name in ("mp20", "mpts52", "finetune")}
+    assert (found.model.width, found.model.heads, found.training.epochs) == (96, 4, 5)
+    assert found.model.dropout == shipped["mp20"]["model"]["dropout"]
+    assert found.training.batch_size == shipped["mp20"]["training"]["batch_size"]
+    other = resolve_settings("wyckoff-transformer", "mpts_52", None, [], fine_tune=False)
+    assert other.training.epochs == shipped["mpts52"]["training"]["epochs"]
+    tuned = resolve_settings("wyckoff-transformer", "mp_20", None, [], fine_tune=True)
+    assert tuned.training.learning_rate == shipped["finetune"]["training"]["learning_rate"]
 
 
 def test_the_written_configuration_makes_the_same_run(train, tmp_path):
@@ -78,7 +86,10 @@ def test_the_written_configuration_makes_the_same_run(train, tmp_path):
 def test_fine_tuning_goes_on_with_a_checkpoint(train, tiny_model, tmp_path):
     result = train("--from", tiny_model, "--out", tmp_path / "run", *BRIEF)
     assert result.exit_code == 0, result.output
-    assert load(tmp_path / "run/best").config == load(tiny_model).config
+    tuned, start = load(tmp_path / "run/best").config, load(tiny_model).config
+    # What is calibrated on held-out genes after a run is its own.
+    calibrated = {name: getattr(start, name) for name in ("temperature", "known_mass", "known_rejection")}
+    assert replace(tuned, **calibrated) == start
     assert "fine-tuned from" in (tmp_path / "run/best/README.md").read_text()
     sized = train("--from", tiny_model, "--out", tmp_path / "other", "--set", "model.width=32")
     assert sized.exit_code == 2
