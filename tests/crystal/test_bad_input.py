@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from aristotype.crystal import Cell, encode, encode_arrays
+from aristotype.crystal import Cell, encode, encode_arrays, protostructure_labels
 from aristotype.crystal._checks import Limits, complaints
 from aristotype.errors import InputError, StructureError
 
@@ -103,6 +103,25 @@ def test_skewed_and_large_cells_are_searched_for_overlaps():
         assert all((reason is not None) == (shortest < 0.9) for reason in found), trial
         if shortest < 0.9:
             assert all(f"{shortest:.3f} Angstrom apart" in reason for reason in found)
+
+
+def test_charges_spins_and_isotopes_stand_for_their_elements():
+    from pymatgen.core import Lattice, Species, Structure
+
+    for kinds, label in (
+        ([Species("Na", 1), Species("Cl", -1)], "AB_cP2_221_a_b:Cl-Na"),
+        ([Species("Fe", 2, spin=5), Species("O", -2)], "AB_cP2_221_a_b:Fe-O"),
+        ([Species("Fe", 2, spin=5), Species("Fe", 3, spin=-5)], "A_cI2_229_a:Fe"),
+        (["D", "Cl"], "AB_cP2_221_a_b:Cl-H"),
+        (["D", "T"], "A_cI2_229_a:H"),
+    ):
+        structure = Structure(Lattice.cubic(4), kinds, [[0, 0, 0], [0.5, 0.5, 0.5]])
+        assert protostructure_labels(encode(structure).genes()) == [label]
+
+
+def test_ids_that_come_twice_are_refused_by_name():
+    with pytest.raises(InputError, match="'twin'"):
+        encode([salt(), salt()], ids=["twin", "twin"])
 
 
 def test_objects_that_are_no_crystals_are_refused():

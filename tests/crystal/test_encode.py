@@ -202,6 +202,7 @@ def test_real_prototypes_survive_the_round_trip():
     assert (gene_keys(again.genes()) == gene_keys(table.genes())).all()
 
 
+@pytest.mark.slow
 def test_real_data_survives_the_round_trip(data_folder):
     """Every ninth structure of mp_20_val; `python -m tests.crystal.round_trip` takes all of them."""
     if not (data_folder / "mp_20_val.parquet").is_file():

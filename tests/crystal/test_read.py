@@ -146,9 +146,15 @@ def test_both_origins_of_diamond_are_the_same_crystal(tmp_path, origin):
     assert protostructure_labels(table.genes()) == ["A_cF8_227_a:C"]
 
 
-def test_deuterium_and_charges_are_read_as_elements(tmp_path):
-    table = encode(write(tmp_path, "d.cif", cif("d", "D1 D 0 0 0 1.0\nLi1 Li1+ 0.5 0.5 0.5 1.0")))
+@pytest.mark.parametrize("isotope", ["D", "T"])
+def test_isotopes_and_charges_are_read_as_elements(tmp_path, isotope):
+    table = encode(write(tmp_path, "d.cif", cif("d", f"{isotope}1 {isotope} 0 0 0 1.0\nLi1 Li1+ 0.5 0.5 0.5 1.0")))
     assert protostructure_labels(table.genes()) == ["AB_cF8_225_a_b:H-Li"]
+    for name, text in (
+        ("d.vasp", POSCAR.format(names=f"{isotope} Cl\n")),
+        ("d.xyz", XYZ.format(pbc="T T T", info=" note=T").replace("\nNa", f"\n{isotope}")),
+    ):
+        assert protostructure_labels(encode(write(tmp_path, name, text)).genes()) == ["AB_cP2_221_a_b:Cl-H"]
 
 
 REFUSED = {

@@ -25,6 +25,8 @@ _LOG = logging.getLogger("aristotype.crystal")
 _BLOCK = re.compile(r"^data_(\S*)", re.IGNORECASE | re.MULTILINE)
 _MAGNETIC = re.compile(r"^\s*_(space_group_magn|atom_site_moment|space_group_symop_magn)", re.IGNORECASE | re.MULTILINE)
 _ATOMS = re.compile(r"^\s*_atom_site[._](fract_x|cartn_x|label)", re.IGNORECASE | re.MULTILINE)
+_ISOTOPE = re.compile(r"^([ \t]*)[DT](?=[ \t]+[-+.\d])", re.MULTILINE)
+"""Deuterium or tritium in front of coordinates, which ASE does not know."""
 
 Named = tuple[str, Cell | str]
 """A name, and a structure or the reason why there is none."""
@@ -182,7 +184,7 @@ def _read_xyz(text: str, name: str) -> Iterator[Named]:
     def parse() -> list[Named]:
         import ase.io
 
-        frames = ase.io.read(io.StringIO(text), index=":", format="extxyz")
+        frames = ase.io.read(io.StringIO(_ISOTOPE.sub(r"\1H", text)), index=":", format="extxyz")
         if len(frames) == 1:
             return [(name, from_ase(frames[0]))]
         own = [str(frame.info.get("id", "")) for frame in frames]
