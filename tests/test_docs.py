@@ -97,3 +97,16 @@ def test_names_in_the_examples_exist():
                 assert hasattr(GeneModel, attribute), f"{name}: model.{attribute}"
             for attribute in re.findall(r"\b(?:crystals|genes|found)\.(\w+)", block):
                 assert hasattr(at.CrystalTable, attribute), f"{name}: table.{attribute}"
+
+
+def test_the_first_example_runs_as_printed(tmp_path, monkeypatch):
+    from aristotype.models import DEFAULT_MODEL, shipped_models
+
+    if DEFAULT_MODEL not in shipped_models():
+        pytest.skip(f"{DEFAULT_MODEL} is not in this checkout")
+    monkeypatch.chdir(tmp_path)
+    (example,) = re.findall(r"```python\n(.*?)```", text("README.md"), re.DOTALL)
+    names: dict[str, object] = {}
+    exec(example, names)
+    assert len(names["genes"]) == len(names["nats"]) == len(names["structures"]) == len(names["table"]) == 20
+    assert len(list((tmp_path / "cifs").glob("*.cif"))) == 20
