@@ -2,7 +2,8 @@
 
     python tools/build_elements.py src/aristotype/crystal/elements.json
 
-Missing electronegativities and radii (noble gases, heavy actinoids) take the mean of the element's period and are marked.
+Missing electronegativities and radii (noble gases, heavy actinoids) take the mean of the element's period and are
+marked.
 """
 
 from __future__ import annotations

@@ -48,5 +48,5 @@ def uniforms(seed: int, rows: ArrayLike, purpose: int, draws: int) -> NDArray[np
     counter[..., 3] = (index >> _SHIFT)[:, None]
     words = philox(counter, (seed & 0xFFFFFFFF, (seed >> 32) & 0xFFFFFFFF))
     joined = (words[..., 0::2] << np.uint64(21)) ^ (words[..., 1::2] >> np.uint64(11))
-    bits = (joined & np.uint64((1 << 53) - 1)).reshape(len(index), -1)[:, :draws]
+    bits = (joined & np.uint64((1 << 53) - 1)).reshape(len(index), 2 * blocks)[:, :draws]
     return bits.astype(np.float64) * 2.0**-53

@@ -26,8 +26,7 @@ class WyckoffTransformerConfig:
     dropout: float = 0.12
     substitution: float = 0.0  # share of training genes in which one element is exchanged for a likely partner
     temperature: float = 1.0  # divides the element logits; calibrated on validation genes after training
-    known_mass: float = 0.0  # probability of all training genes before the correction that follows
-    known_rejection: float = 0.0  # share of it that is taken away, so that they recur as often as in held-out data
+    known_rejection: float = 0.0  # share of training genes that is drawn again, so that they recur as in held-out data
     elements: tuple[int, ...] = ()  # vocabulary, atomic numbers in increasing order
     remembered: int = 0  # templates in the memory
     max_sites: int = 64  # longest gene that can be written
@@ -47,9 +46,8 @@ class WyckoffTransformerConfig:
             raise ConfigError(f"dropout is {self.dropout}; it must be at least 0 and below 1")
         if not self.temperature > 0:
             raise ConfigError(f"temperature is {self.temperature}; it must be above 0")
-        for name in ("known_mass", "known_rejection"):
-            if not 0 <= getattr(self, name) < 1:
-                raise ConfigError(f"{name} is {getattr(self, name)}; it must be at least 0 and below 1")
+        if not 0 <= self.known_rejection < 1:
+            raise ConfigError(f"known_rejection is {self.known_rejection}; it must be at least 0 and below 1")
         if not 0 <= self.substitution < 1:
             raise ConfigError(f"substitution is {self.substitution}; it must be at least 0 and below 1")
         if not 0 < self.group_smoothing <= 0.002:

@@ -8,12 +8,14 @@ from typing import Any, cast
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import nn
 
 from aristotype.crystal import GeneBatch, gene_keys
 from aristotype.datasets import GeneSource
 from aristotype.errors import InputError
 from aristotype.models.wyckoff_transformer._config import WyckoffTransformerConfig
+from aristotype.models.wyckoff_transformer._memory import num_distinct
 from aristotype.models.wyckoff_transformer._model import WyckoffTransformer
 from aristotype.symmetry import mirror_image
 from aristotype.training import TrainingConfig, TrainingResult, load_checkpoint, rank_and_world, train
@@ -112,8 +114,8 @@ def _calibrate(folder: Path, train_genes: GeneBatch, held_out: GeneBatch) -> Non
     card = (folder / "README.md").read_text(encoding="utf-8")
     lines = [
         f"- element temperature, calibrated on validation genes: {best.config.temperature}",
-        f"- probability of all training genes before / after the correction: {best.config.known_mass:.4f} / "
-        f"{recurrence(best, held_out):.4f}",
+        f"- share of training genes among validation genes: {recurrence(best, held_out):.4f}; training genes that are "
+        f"drawn again: {best.config.known_rejection:.3f}",
     ]
     best.save(folder, card=card + "\n".join(lines) + "\n")
 
@@ -128,14 +130,47 @@ def calibrated(model: WyckoffTransformer, train_genes: GeneBatch, held_out: Gene
     smallest mean negative log-likelihood; then training genes are given the share of probability with which they recur
     in the held-out genes (see `WyckoffTransformer.known_correction`). Both act on scores and samples alike.
     """
-    plain = _with(model, temperature=1.0, known_mass=0.0, known_rejection=0.0)
+    model.memory.known[:] = 0.0
+    plain = _with(model, temperature=1.0, known_rejection=0.0)
     cooled = min(
         (_with(plain, temperature=t) for t in TEMPERATURES), key=lambda m: -float(m.log_elements(held_out).mean())
     )
-    mass = float(np.exp(cooled.log_prob(both_hands(train_genes))).sum())
-    share = recurrence(cooled, held_out)
-    rejection = (mass - share) / (mass * (1 - share)) if mass > share else 0.0
-    return _with(cooled, known_mass=mass, known_rejection=rejection)
+    cooled.memory.known[:] = known_mass(cooled, train_genes)
+    return _with(cooled, known_rejection=_rejection(cooled, recurrence(cooled, held_out)))
+
+
+def known_mass(model: WyckoffTransformer, train_genes: GeneBatch) -> NDArray[np.float64]:
+    """(M, K) the network's probability of all training genes, given a remembered template and k different elements."""
+    genes = both_hands(train_genes)
+    found = model.memory.find(genes)
+    genes, found = genes.take(np.flatnonzero(found >= 0)), found[found >= 0]
+    out = np.zeros(model.memory.distinct.shape)
+    np.add.at(out, (found, num_distinct(genes)), np.exp(model.log_elements(genes)))
+    return np.minimum(out, 1.0)
+
+
+def _rejection(model: WyckoffTransformer, share: float) -> float:
+    """The rejection with which training genes have a share of the model's probability, by bisection."""
+    memory = model.memory
+    rows, kinds = np.indices(memory.known.shape)
+    templates = memory.templates
+    groups = memory.group_probabilities(model.config.group_smoothing)[templates.space_group]
+    given = np.exp(memory.log_prob(templates, np.arange(len(memory)), model.log_writer(templates)))
+    counts = memory.distinct_probabilities(np.arange(len(memory)), templates.num_sites, len(model.config.elements))
+    width = min(counts.shape[1], memory.known.shape[1])
+    weight = np.zeros(memory.known.shape)
+    weight[:, :width] = (groups * given)[:, None] * counts[:, :width]
+
+    def recurring(rejection: float) -> float:
+        trial = _with(model, known_rejection=rejection)
+        rejected, mass = trial.rejection(rows.ravel(), kinds.ravel())
+        return float((weight.ravel() * mass * (1 - rejected) / (1 - rejected * mass)).sum())
+
+    low, high = 0.0, 0.999
+    for _ in range(12):
+        middle = (low + high) / 2
+        low, high = (middle, high) if recurring(middle) > share else (low, middle)
+    return low
 
 
 def recurrence(model: WyckoffTransformer, genes: GeneBatch) -> float:

@@ -30,6 +30,7 @@ _NAMES = (
     "memory.group_counts",
     "memory.distinct",
     "memory.distinct_by_sites",
+    "memory.known",
 )
 
 DISCOUNT = 0.5
@@ -48,6 +49,7 @@ class TemplateMemory:
     group_counts: NDArray[np.int64]  # (231,) training genes of each group, index 0 unused
     distinct: NDArray[np.int64]  # (M, K) training genes of the template with k different elements, k from 0
     distinct_by_sites: NDArray[np.int64]  # (N, K) training genes with n sites and k different elements
+    known: NDArray[np.float64]  # (M, K) the network's probability of all training genes that have them
 
     @staticmethod
     def from_genes(genes: GeneBatch) -> TemplateMemory:
@@ -69,6 +71,7 @@ class TemplateMemory:
         return TemplateMemory(
             distinct=distinct[order],
             distinct_by_sites=by_sites,
+            known=np.zeros(distinct.shape),
             templates=templates.take(order),
             counts=counts[order],
             group_counts=np.bincount(genes.space_group, minlength=NUM_GROUPS + 1),
@@ -86,6 +89,7 @@ class TemplateMemory:
             self.group_counts,
             self.distinct,
             self.distinct_by_sites,
+            self.known,
         )
         return {name: torch.from_numpy(array.copy()) for name, array in zip(_NAMES, arrays, strict=True)}
 
@@ -99,7 +103,7 @@ class TemplateMemory:
         missing = [name for name in _NAMES if name not in tensors]
         if missing:
             raise CheckpointError(f"the checkpoint lacks {', '.join(missing)}; it is not a WyckoffTransformer's")
-        group, wyckoffs, counts, group_counts, distinct, by_sites = (tensors[name].numpy() for name in _NAMES)
+        group, wyckoffs, counts, group_counts, distinct, by_sites, known = (tensors[name].numpy() for name in _NAMES)
         templates = GeneBatch(space_group=group, elements=(wyckoffs >= 0).astype(np.int8), wyckoffs=wyckoffs)
         rest = {name: tensor for name, tensor in tensors.items() if name not in _NAMES}
         memory = TemplateMemory(
@@ -108,6 +112,7 @@ class TemplateMemory:
             group_counts=group_counts,
             distinct=distinct,
             distinct_by_sites=by_sites,
+            known=known.astype(np.float64),
         )
         return memory, rest
 

@@ -47,6 +47,8 @@ FAMILY = "wyckoff-transformer"
 _KEYS = "train_keys"
 _PARTS = ("group", "template", "distinct", "elements", "known")
 _TOKENS_A_PASS = 6000
+MOST_REJECTED = 0.6
+"""Largest share of the draws of one template that is drawn again: bounds the number of attempts."""
 
 
 class WyckoffTransformer(nn.Module):
@@ -249,7 +251,7 @@ class WyckoffTransformer(nn.Module):
             with np.errstate(divide="ignore"):
                 parts["distinct"][legal] = np.log(distinct[np.arange(len(kept)), num_distinct(kept)])
             parts["elements"][legal] = self.log_elements(kept)
-            parts["known"][legal] = self.known_correction(kept)
+            parts["known"][legal] = self.known_correction(kept, found)
             parts["total"][legal] = sum(parts[name][legal] for name in _PARTS)
         return parts
 
@@ -258,17 +260,28 @@ class WyckoffTransformer(nn.Module):
         keys = gene_keys(genes, merge_enantiomorphs=True).tolist()
         return np.array([key in self._known for key in keys], dtype=bool)
 
-    def known_correction(self, genes: GeneBatch) -> NDArray[np.float64]:
+    def rejection(self, found: NDArray[np.int64], kinds: NDArray[np.int64]) -> tuple[NDArray[Any], NDArray[Any]]:
+        """(n,) the probability with which a training gene is drawn again, and that of all of them, by template and k.
+
+        Args:
+            found: (n,) templates' indices in the memory, -1 for others, where nothing is drawn again.
+            kinds: (n,) numbers of different elements.
+        """
+        inside = (found >= 0) & (kinds < self.memory.known.shape[1])
+        mass = np.where(inside, self.memory.known[found, np.where(inside, kinds, 0)], 0.0)
+        most = np.divide(MOST_REJECTED, mass, out=np.ones_like(mass), where=mass > MOST_REJECTED)
+        return np.where(inside, np.minimum(self.config.known_rejection, most), 0.0), mass
+
+    def known_correction(self, genes: GeneBatch, found: NDArray[np.int64]) -> NDArray[np.float64]:
         """(n,) what is added to the log-probability because training genes come again too often.
 
-        A network that has seen a gene sixty times gives it more than its share. Of the mass m on all training genes, a
-        fraction r is taken away and spread over everything in proportion, so that training genes recur as often as they
-        do in held-out data: a factor (1 - r) for training genes, and 1 / (1 - r m) for all.
+        A network that has seen a gene sixty times gives it more than its share. Given the template and the number of
+        elements, training genes of mass m are drawn again with probability r: a factor (1 - r) for them and
+        1 / (1 - r m) for all, so that templates keep their probability and training genes recur as often as they do in
+        held-out data.
         """
-        rejection, mass = self.config.known_rejection, self.config.known_mass
-        if rejection == 0:
-            return np.zeros(len(genes))
-        return np.log1p(-rejection) * self.is_known(genes) - np.log1p(-rejection * mass)
+        rejected, mass = self.rejection(found, num_distinct(genes))
+        return np.log1p(-rejected) * self.is_known(genes) - np.log1p(-rejected * mass)
 
     @torch.no_grad()
     def log_writer(self, genes: GeneBatch) -> NDArray[np.float64]:

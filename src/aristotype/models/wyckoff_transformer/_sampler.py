@@ -27,7 +27,7 @@ from aristotype.models.wyckoff_transformer._writer import STOP
 
 BLOCK = 512
 PROPOSALS = 16
-ATTEMPTS = 16
+ATTEMPTS = 24
 _ATTEMPT = 1 << 48  # attempts of a row draw from streams this far apart
 _GROUP, _TEMPLATE, _LETTERS, _MEMBER, _PLACEMENT, _ELEMENTS, _CHOICE, _IMAGE, _KINDS, _KNOWN = range(10)
 _TINY = 1e-300
@@ -41,6 +41,18 @@ class _Proposals:
     letters: NDArray[np.int64]  # (n, S), -1 where there is no site
     log_weight: NDArray[np.float64]  # (n,) log of the probability that the masks left so far
 
+    def take(self, rows: NDArray[np.int64]) -> _Proposals:
+        """Some rows, as wide as all of them."""
+        return _Proposals(group=self.group[rows], letters=self.letters[rows], log_weight=self.log_weight[rows])
+
+    def templates(self) -> GeneBatch:
+        """The templates as genes of hydrogen."""
+        return GeneBatch(
+            space_group=self.group.astype(np.int16),
+            elements=(self.letters >= 0).astype(np.int8),
+            wyckoffs=self.letters.astype(np.int8),
+        )
+
 
 @torch.no_grad()
 def draw_blocks(model: WyckoffTransformer, plan: Plan, seed: int) -> Iterator[GeneBatch]:
@@ -50,41 +62,46 @@ def draw_blocks(model: WyckoffTransformer, plan: Plan, seed: int) -> Iterator[Ge
     start = 0
     while True:
         rows = np.arange(start, start + BLOCK)
+        proposals = _draw_templates(model, plan, seed, rows)
+        found = model.memory.find(proposals.templates())
+        kinds, cost = _draw_kinds(model, plan, proposals, found, uniforms(seed, rows, _KINDS, 1)[:, 0])
+        genes, log_weight = _draw_elements(model, plan, seed, rows, proposals, kinds)
         if plan.weighted:
-            genes, log_weight = _draw(model, plan, seed, rows)
-            log_weight += model.known_correction(genes)
+            log_weight += cost + model.known_correction(genes, found)
             chosen = _resample(log_weight.reshape(kept, PROPOSALS), uniforms(seed, rows[::PROPOSALS], _CHOICE, 1)[:, 0])
-            yield canonical_genes(genes.take(np.arange(kept) * PROPOSALS + chosen))
+            genes = genes.take(np.arange(kept) * PROPOSALS + chosen)
         else:
-            yield canonical_genes(_draw_with_rejection(model, plan, seed, rows))
+            rejection, _ = model.rejection(found, kinds)
+            genes = _draw_again(model, plan, seed, rows, genes, proposals, kinds, rejection)
+        yield canonical_genes(genes)
         start += BLOCK
 
 
-def _draw(
-    model: WyckoffTransformer, plan: Plan, seed: int, rows: NDArray[np.int64]
-) -> tuple[GeneBatch, NDArray[np.float64]]:
-    """One proposal a row, and the log of the probability that the masks left it."""
-    return _draw_elements(model, plan, seed, rows, _draw_templates(model, plan, seed, rows))
+def _draw_again(
+    model: WyckoffTransformer,
+    plan: Plan,
+    seed: int,
+    rows: NDArray[np.int64],
+    genes: GeneBatch,
+    proposals: _Proposals,
+    kinds: NDArray[np.int64],
+    rejection: NDArray[np.float64],
+) -> GeneBatch:
+    """Draws the elements of training genes again, with the probability (n,) that the model is calibrated to.
 
-
-def _draw_with_rejection(model: WyckoffTransformer, plan: Plan, seed: int, rows: NDArray[np.int64]) -> GeneBatch:
-    """One gene a row; training genes are drawn again with the probability that the model is calibrated to.
-
-    After `ATTEMPTS` draws a row keeps what it has: of the mass that should go, less than 1e-9 stays.
+    After `ATTEMPTS` draws a row keeps what it has, which leaves at most 1e-5 of a template's probability where it was.
     """
-    genes, _ = _draw(model, plan, seed, rows)
-    again = np.arange(len(rows))
-    for attempt in range(1, ATTEMPTS + 1):
-        if model.config.known_rejection == 0 or not len(again):
+    again = np.flatnonzero(rejection > 0)
+    for attempt in range(ATTEMPTS):
+        stream = rows[again] + attempt * _ATTEMPT
+        again = again[uniforms(seed, stream, _KNOWN, 1)[:, 0] < rejection[again]]
+        again = again[model.is_known(genes.take(again))]
+        if not len(again):
             break
-        stream = rows[again] + (attempt - 1) * _ATTEMPT
-        rejected = uniforms(seed, stream, _KNOWN, 1)[:, 0] < model.config.known_rejection
-        again = again[rejected & model.is_known(genes.take(again))]
-        if len(again):
-            fresh, _ = _draw(model, plan, seed, rows[again] + attempt * _ATTEMPT)
-            order = np.arange(len(rows))
-            order[again] = len(rows) + np.arange(len(again))
-            genes = GeneBatch.concatenate([genes, fresh]).take(order)
+        fresh, _ = _draw_elements(
+            model, plan, seed, rows[again] + (attempt + 1) * _ATTEMPT, proposals.take(again), kinds[again]
+        )
+        genes.elements[again] = fresh.elements
     return genes
 
 
@@ -188,9 +205,14 @@ def _canonical_letters(group: NDArray[np.int64], letters: NDArray[np.int64]) -> 
 
 
 def _draw_elements(
-    model: WyckoffTransformer, plan: Plan, seed: int, rows: NDArray[np.int64], proposals: _Proposals
+    model: WyckoffTransformer,
+    plan: Plan,
+    seed: int,
+    rows: NDArray[np.int64],
+    proposals: _Proposals,
+    kinds: NDArray[np.int64],
 ) -> tuple[GeneBatch, NDArray[np.float64]]:
-    """Elements for the templates of a block, each row by one member of the mixture."""
+    """Elements for templates, each row by one member of the mixture; genes and the proposals' weights, updated."""
     n = len(rows)
     member = (uniforms(seed, rows, _MEMBER, 1)[:, 0] * len(model.members)).astype(np.int64)
     draws = uniforms(seed, rows, _ELEMENTS, proposals.letters.shape[1])
@@ -199,8 +221,6 @@ def _draw_elements(
     if plan.rules_needed:
         rules, cost = _start_rules(plan, proposals, uniforms(seed, rows, _PLACEMENT, 1)[:, 0])
         log_weight += cost
-    kinds, cost = _draw_kinds(model, plan, proposals, uniforms(seed, rows, _KINDS, 1)[:, 0])
-    log_weight += cost
     indices = np.full((n, proposals.letters.shape[1]), -1, dtype=np.int64)
     for index, network in enumerate(model.members):
         mine = np.flatnonzero(member == index)
@@ -245,17 +265,16 @@ def _start_rules(
 
 
 def _draw_kinds(
-    model: WyckoffTransformer, plan: Plan, proposals: _Proposals, draws: NDArray[np.float64]
+    model: WyckoffTransformer,
+    plan: Plan,
+    proposals: _Proposals,
+    found: NDArray[np.int64],
+    draws: NDArray[np.float64],
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     """The number of different elements of each row, within what the conditions leave possible; log mass."""
-    genes = GeneBatch(
-        space_group=proposals.group.astype(np.int16),
-        elements=(proposals.letters >= 0).astype(np.int8),
-        wyckoffs=proposals.letters.astype(np.int8),
-    )
-    found = model.memory.find(genes)
-    weight = model.memory.distinct_probabilities(found, genes.num_sites, len(plan.vocabulary))
-    fewest, most = plan.distinct_elements(genes.num_sites)
+    sites = (proposals.letters >= 0).sum(axis=1)
+    weight = model.memory.distinct_probabilities(found, sites, len(plan.vocabulary))
+    fewest, most = plan.distinct_elements(sites)
     number = np.arange(weight.shape[1])
     weight = np.where((number >= fewest) & (number <= most[:, None]), weight, 0.0)
     return _pick(weight, draws), np.log(weight.sum(axis=1))
