@@ -88,7 +88,7 @@ def test_fine_tuning_goes_on_with_a_checkpoint(train, tiny_model, tmp_path):
     assert result.exit_code == 0, result.output
     tuned, start = load(tmp_path / "run/best").config, load(tiny_model).config
     # What is calibrated on held-out genes after a run is its own.
-    calibrated = {name: getattr(start, name) for name in ("temperature", "known_mass", "known_rejection")}
+    calibrated = {name: getattr(start, name) for name in ("temperature", "known_rejection")}
     assert replace(tuned, **calibrated) == start
     assert "fine-tuned from" in (tmp_path / "run/best/README.md").read_text()
     sized = train("--from", tiny_model, "--out", tmp_path / "other", "--set", "model.width=32")
