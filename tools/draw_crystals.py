@@ -1,6 +1,6 @@
 """Draws the first crystals of a folder that `aristotype generate` wrote.
 
-    python tools/draw_crystals.py out docs/images/generated.png
+python tools/draw_crystals.py out docs/images/generated.png
 """
 
 from __future__ import annotations
