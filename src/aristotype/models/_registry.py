@@ -10,6 +10,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from aristotype._files import printable
 from aristotype.errors import CheckpointError, UnknownNameError
 
 if TYPE_CHECKING:
@@ -71,7 +72,7 @@ def load(name: str | Path) -> GeneModel:
         )
     settings, tensors = load_checkpoint(path)
     model: GeneModel = _reader(settings, path)(settings, tensors)
-    model.name = path.name
+    model.name = printable(Path(path.name))  # a table cannot hold a name that is not UTF-8
     return model
 
 

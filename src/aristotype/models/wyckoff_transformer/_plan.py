@@ -9,7 +9,7 @@ from math import prod
 import numpy as np
 from numpy.typing import NDArray
 
-from aristotype.crystal import Conditions, element_symbol, templates_of
+from aristotype.crystal import Conditions, element_symbol, reduced_formula, templates_of
 from aristotype.errors import InfeasibleConditionsError, InputError
 from aristotype.models.wyckoff_transformer._config import WyckoffTransformerConfig
 from aristotype.models.wyckoff_transformer._formula import Bools, ElementAssignment, FormulaTarget
@@ -257,8 +257,10 @@ class Plan:
         where = f"space group {self.groups[0]}" if len(self.groups) == 1 else f"any of {len(self.groups)} space groups"
         parts = []
         if self.formula:
-            text = "".join(f"{element_symbol(z)}{n if n > 1 else ''}" for z, n in self.conditions.formula or ())
-            parts.append(f"composition {text} with {_span(self.formula_units())} formula units a primitive cell")
+            text = reduced_formula(dict(self.conditions.formula or ()))
+            units = self.formula_units()
+            how_many = f"with {_span(units)} formula units a primitive cell" if units else self._too_large()
+            parts.append(f"composition {text} {how_many}")
         if self.conditions.num_sites is not None:
             parts.append(f"exactly {self.conditions.num_sites} sites")
         if self.conditions.max_atoms is not None:
@@ -274,6 +276,10 @@ class Plan:
             f"no set of Wyckoff positions of {where} holds {asked}; "
             "widen the space groups or the limits on sites and atoms"
         )
+
+    def _too_large(self) -> str:
+        atoms = sum(self.formula) * (self.conditions.formula_units or 1)
+        return f"({atoms} atoms, where at most {self.max_atoms} are allowed)"
 
     # The writer's masks
 
@@ -409,4 +415,4 @@ def _grouped(letters: Iterable[int], elements: Iterable[int]) -> Known:
 
 
 def _span(numbers: range) -> str:
-    return str(numbers[0]) if len(numbers) == 1 else f"{numbers[0]} to {numbers[-1]}" if numbers else "no"
+    return str(numbers[0]) if len(numbers) == 1 else f"{numbers[0]} to {numbers[-1]}"
