@@ -20,6 +20,8 @@ NAME = "aristotype"
 FLOORS = {
     "errors": 0,
     "_files": 0,
+    "_pool": 0,
+    "_shards": 0,
     "symmetry": 1,
     "crystal": 2,
     "training": 3,
@@ -33,8 +35,8 @@ FLOORS = {
     "cli": 7,
     "web": 7,
 }
-# Below every floor: everything may use these. `_files` raises errors; `errors` imports nothing.
-GROUND = {"errors": 0, "_files": 1}
+# Below every floor: everything may use these, and each those before it.
+GROUND = {"errors": 0, "_files": 1, "_pool": 2, "_shards": 3}
 
 # Only where a structure is read or written, or a figure drawn: they cost seconds to import.
 BORDER_LIBRARIES = ("moyopy", "pymatgen", "ase", "spglib", "chgnet", "smact", "matplotlib", "tensorboard")

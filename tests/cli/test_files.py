@@ -13,6 +13,7 @@ from aristotype._files import output_lock
 from aristotype.cli._data import parse_split
 from aristotype.cli._models import key_figures
 from aristotype.crystal import CrystalTable, gene_keys
+from aristotype.datasets import _paths
 from aristotype.errors import InputError
 from aristotype.models import shipped_models
 from aristotype.realize import realize
@@ -229,6 +230,38 @@ def test_what_cannot_be_exported(invoke, crystals_file, table_file, tmp_path):
         assert result.exit_code == 2
         assert message in result.stderr
         assert not (tmp_path / "out").exists()
+
+
+def test_encoding_paths_goes_on_where_it_was_interrupted(invoke, cif_folder, tmp_path, monkeypatch):
+    """Forty files in two batches, an id twice: the first batch is not done again, nor seen to be done again."""
+    text = (cif_folder / "c0.cif").read_text()
+    paths = []
+    for number in range(40):
+        paths.append(tmp_path / "in" / str(number % 39) / f"s{number % 39}.cif")
+        paths[-1].parent.mkdir(parents=True, exist_ok=True)
+        paths[-1].write_text(text)
+    done = []
+
+    def encode(path, **settings):
+        done.append(path)
+        if len(done) == 35:
+            raise KeyboardInterrupt
+        return real(path, **settings)
+
+    real = _paths.encode
+    monkeypatch.setattr(_paths, "encode", encode)
+    out = tmp_path / "out.parquet"
+    assert invoke("encode", *paths, "--dry-run", "--out", out).stdout.startswith("40 files to encode")
+    done.clear()
+    assert invoke("encode", *paths, "--out", out).exit_code == 130
+    assert not out.exists()
+    assert len(list((tmp_path / "out.parquet.parts").iterdir())) == 1
+    result = invoke("encode", *paths, "--out", out)
+    assert result.exit_code == 1
+    assert "s0: another structure has this id" in result.stderr
+    assert len(done) == 35 + 8
+    assert CrystalTable.read(out).ids == [f"s{number}" for number in range(39)]
+    assert not (tmp_path / "out.parquet.parts").exists()
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="file names are text on this system")

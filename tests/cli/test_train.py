@@ -51,6 +51,27 @@ def test_a_run_ends_with_a_model_that_generates(train, invoke, tmp_path):
     assert generated.exit_code == 0, generated.output
 
 
+def test_the_published_configuration_is_trained_the_same_way(invoke, table_file, tmp_path):
+    """With its own settings, calibrated when the run ends; fine-tuned by its own name only."""
+    sizes = ("element_width=4", "symmetry_width=4", "index_width=4", "width=16", "heads=2", "layers=1", "max_sites=8")
+    small = [f"--set=model.{text}" for text in sizes]
+    command = ("train", "wyckoff-transformer-paper", "--data", table_file)
+    out = tmp_path / "run"
+    result = invoke(*command, "--out", out, *small, *BRIEF)
+    assert result.exit_code == 0, result.output
+    assert read_toml(out / "config.toml")["model"]["site_order"] == "any"
+    assert "nll calibrated" in (out / "best" / "README.md").read_text()
+    generated = invoke("generate", "--model", out / "best", "-n", "3", "--genes-only", "--out", tmp_path / "out")
+    assert generated.exit_code == 0, generated.output
+    tuned = invoke(*command, "--from", out / "best", "--out", tmp_path / "tuned", *BRIEF)
+    assert tuned.exit_code == 0, tuned.output
+    other = invoke(
+        "train", "wyckoff-transformer", "--data", table_file, "--from", out / "best", "--out", tmp_path / "x"
+    )
+    assert other.exit_code != 0
+    assert "WyckoffTransformerPaper" in other.stderr
+
+
 def test_the_seed_decides_the_run(train, tmp_path):
     lines = []
     for name, seed in (("a", 0), ("b", 0), ("c", 1)):

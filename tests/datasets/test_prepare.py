@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 
 from aristotype._files import output_lock
 from aristotype.crystal import CrystalTable, encode, encode_arrays, gene_keys
-from aristotype.datasets import _load, _prepare, load_dataset, open_dataset, prepare, read_prepared
+from aristotype.datasets import Estimate, _load, _prepare, estimate, load_dataset, open_dataset, prepare, read_prepared
 from aristotype.datasets._report import METADATA_KEY
 from aristotype.errors import InputError, OutputError, TableError, UnknownNameError
 from tests.datasets.sources import arrays_table, extxyz, structures, write_arrays, write_csv
@@ -295,15 +295,62 @@ def test_progress_tells_rows_done_and_failed(tmp_path):
     assert seen == [(256, 300, 1), (300, 300, 1)]
 
 
-def test_interrupted_leaves_nothing(tmp_path):
+class Counting(ThreadPoolExecutor):
+    """Counts what it is given to do."""
+
+    submitted = 0
+
+    def submit(self, *arguments, **keywords):
+        self.submitted += 1
+        return super().submit(*arguments, **keywords)
+
+
+@pytest.mark.parametrize("damaged", [False, True])
+def test_what_was_interrupted_goes_on(tmp_path, damaged):
+    """Finished chunks wait beside the output; only the others are done, and the table is that of one go."""
+    path = write_arrays(tmp_path / "own.parquet", structures(600), ["a", "a", *map(str, range(598))])
+    out = tmp_path / "out" / "table.parquet"
+
+    def stop(done, total, failed):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        prepare(path, out=out, progress=stop)
+    assert [file.name for file in out.parent.iterdir()] == ["table.parquet.parts"]
+    (shard,) = (out.parent / "table.parquet.parts").iterdir()
+    if damaged:
+        shard.write_bytes(shard.read_bytes()[:100])
+    with Counting(1) as executor:
+        again = prepare(path, out=out, executor=executor)
+        assert executor.submitted == 2
+    assert {file.name for file in out.parent.iterdir()} == {"table.parquet", "table.parquet.report.json"}
+    at_once = prepare(path, out=tmp_path / "whole.parquet")
+    assert out.read_bytes() == (tmp_path / "whole.parquet").read_bytes()
+    assert again.failures() == at_once.failures()
+
+
+def test_shards_of_other_settings_are_not_used(tmp_path):
     path = write_arrays(tmp_path / "own.parquet", structures(300))
 
     def stop(done, total, failed):
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        prepare(path, out=tmp_path / "out" / "table.parquet", progress=stop)
-    assert list((tmp_path / "out").iterdir()) == []
+        prepare(path, out=tmp_path / "table.parquet", progress=stop)
+    with Counting(1) as executor:
+        prepare(path, out=tmp_path / "table.parquet", tolerance=0.01, executor=executor)
+        assert executor.submitted == 2
+
+
+def test_an_estimate_counts_and_writes_nothing(tmp_path):
+    path = write_arrays(tmp_path / "own.parquet", structures(300))
+    before = {file.name for file in tmp_path.iterdir()}
+    found = estimate(path, out=tmp_path / "table.parquet")
+    assert found.rows == 300
+    assert 0 < found.seconds < 60
+    assert {file.name for file in tmp_path.iterdir()} == before
+    prepare(path, out=tmp_path / "table.parquet")
+    assert estimate(path, out=tmp_path / "table.parquet") == Estimate(rows=0, seconds=0)
 
 
 SCRIPT = """
@@ -320,25 +367,33 @@ if __name__ == "__main__":
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals are sent otherwise there")
-def test_ctrl_c_ends_all_processes_and_leaves_nothing(tmp_path):
+@pytest.mark.parametrize(("sent", "code"), [(signal.SIGINT, 130), (signal.SIGKILL, -signal.SIGKILL)])
+def test_a_run_that_is_stopped_ends_all_processes_and_goes_on(tmp_path, sent, code):
     rows = structures(200)
-    path = write_arrays(tmp_path / "own.parquet", rows * 40, [str(n) for n in range(8000)])
+    path = write_arrays(tmp_path / "own.parquet", rows * 15, [str(n) for n in range(3000)])
     (tmp_path / "script.py").write_text(SCRIPT)
-    command = [sys.executable, str(tmp_path / "script.py"), str(path), str(tmp_path / "out" / "table.parquet")]
+    out = tmp_path / "out" / "table.parquet"
+    command = [sys.executable, str(tmp_path / "script.py"), str(path), str(out)]
     environment = os.environ | {"PYTHONPATH": str(Path(_prepare.__file__).parents[2])}
     child = subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment, start_new_session=True, text=True
     )
     assert child.stdout is not None and child.stdout.readline().strip() == "256"
-    os.killpg(child.pid, signal.SIGINT)  # a terminal sends it to the whole group
+    os.killpg(child.pid, sent)  # a terminal sends it to the whole group
     _, errors = child.communicate(timeout=60)
-    assert child.returncode == 130, errors
+    assert child.returncode == code, errors
     assert "Traceback" not in errors
-    assert list((tmp_path / "out").iterdir()) == []
+    assert not out.exists()
     deadline = time.monotonic() + 10
     while _group_lives(child.pid) and time.monotonic() < deadline:
         time.sleep(0.1)
     assert not _group_lives(child.pid)
+    with Counting(1) as executor:
+        prepare(path, out=out, executor=executor)
+        assert executor.submitted < 12
+    assert {file.name for file in out.parent.iterdir()} == {"table.parquet", "table.parquet.report.json"}
+    prepare(path, out=tmp_path / "whole.parquet")
+    assert out.read_bytes() == (tmp_path / "whole.parquet").read_bytes()
 
 
 def _group_lives(group: int) -> bool:

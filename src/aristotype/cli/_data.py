@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from aristotype._files import printable
 from aristotype.cli import _types as types
-from aristotype.cli._console import SOME_FAILED, list_failures, say
+from aristotype.cli._console import SOME_FAILED, list_failures, say, seconds_text
 from aristotype.errors import InputError
 
 if TYPE_CHECKING:
@@ -55,23 +55,21 @@ def prepare(
     split: types.Split = None,
     processes: types.Processes = 1,
     force: types.Force = False,
+    dry_run: types.DryRun = False,
 ) -> None:
     """Prepare a dataset: one table of crystals, and a report beside it with all that failed and why.
 
-    Preparing the same again does nothing.
+    Preparing the same again does nothing; what was interrupted goes on where it was.
     """
+    from aristotype.datasets import estimate
     from aristotype.datasets import prepare as prepare_dataset
 
-    prepared = prepare_dataset(
-        name,
-        out=out,
-        source=source,
-        tolerance=tolerance,
-        processes=processes,
-        split=parse_split(split),
-        force=force,
-        progress=True,
-    )
+    settings: dict[str, Any] = {"source": source, "tolerance": tolerance, "split": parse_split(split)}
+    if dry_run:
+        found = estimate(name, out=out, processes=processes, **settings)
+        say(f"{found.rows:,} rows to encode, about {seconds_text(found.seconds)}")
+        return
+    prepared = prepare_dataset(name, out=out, processes=processes, force=force, progress=True, **settings)
     say(prepared.summary())
     if prepared.num_failed:
         list_failures([(row.id, row.reason) for row in prepared.failures()], printable(prepared.report_path))

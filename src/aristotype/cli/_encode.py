@@ -9,16 +9,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from aristotype._files import atomic_path, output_lock, printable, refuse_overwrite
+from aristotype._shards import Shards
 from aristotype.cli import _types as types
-from aristotype.cli._console import SOME_FAILED, list_failures, progress, say
-from aristotype.errors import AristotypeError, InputError
+from aristotype.cli._console import SOME_FAILED, list_failures, progress, say, seconds_text
+from aristotype.errors import InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from aristotype.crystal import CrystalTable
 
-_REPEATED = "another structure has this id; ids must be unique: rename one"
 _TABLES = (".csv", ".csv.gz", ".parquet", ".zip")
 
 EXAMPLES = """[bold]Examples[/bold]
@@ -48,10 +46,12 @@ def encode(
     max_gap: types.MaxGap = 10.0,
     processes: types.Processes = 1,
     force: types.Force = False,
+    dry_run: types.DryRun = False,
 ) -> None:
     """Encode structures: space group, Wyckoff positions, free parameters and cell of each.
 
-    What cannot be encoded is left out and listed with its reason in OUT.report.json.
+    What cannot be encoded is left out and listed with its reason in OUT.report.json. What was interrupted goes on where
+    it was when the same command is run again.
     """
     settings = {"tolerance": tolerance, "max_atoms": max_atoms, "max_gap": max_gap}
     table_files = [path for path in paths if path.name.lower().endswith(_TABLES)]
@@ -59,6 +59,9 @@ def encode(
         raise InputError(
             f"{printable(table_files[0])} is a table and {len(paths)} paths are given; encode each table by itself"
         )
+    if dry_run:
+        _estimate(paths, bool(table_files), out, settings, processes)
+        return
     if table_files or (len(paths) == 1 and paths[0].is_dir()):
         failures, rows = _from_one(paths[0], out, settings, processes, force)
     else:
@@ -67,6 +70,19 @@ def encode(
     if failures:
         list_failures(failures, printable(_report(out)))
         raise typer.Exit(SOME_FAILED)
+
+
+def _estimate(paths: list[Path], is_table: bool, out: Path, settings: dict[str, Any], processes: int) -> None:
+    """Says how much there is to do."""
+    from aristotype.datasets import estimate, estimate_paths
+
+    _check_paths(paths)
+    one = is_table or (len(paths) == 1 and paths[0].is_dir())
+    if one:
+        found = estimate(paths[0], out=out, processes=processes, **settings)
+    else:
+        found = estimate_paths(paths, settings, processes)
+    say(f"{found.rows:,} {'structures' if one else 'files'} to encode, about {seconds_text(found.seconds)}")
 
 
 def _report(out: Path) -> Path:
@@ -87,31 +103,30 @@ def _from_many(
     paths: list[Path], out: Path, settings: dict[str, Any], processes: int, force: bool
 ) -> tuple[list[Failed], int]:
     """Structure files and folders, path by path."""
-    from aristotype.crystal import CrystalTable
+    from aristotype.datasets import encode_paths
 
     refuse_overwrite(out, force)
+    _check_paths(paths)
+    with output_lock(out):
+        refuse_overwrite(out, force)
+        shards = Shards(out)
+        with progress("encode", len(paths)) as update:
+            found = encode_paths(paths, settings, shards, processes, update)
+        if not len(found.table):
+            shards.remove()
+            name, reason = found.failures[0]
+            raise InputError(
+                f"none of {len(found.failures)} structures could be encoded; the first is {name!r}: {reason}"
+            )
+        _write(found.table, found.failures, out)
+        shards.remove()
+    return found.failures, len(found.table)
+
+
+def _check_paths(paths: list[Path]) -> None:
     for path in paths:
         if not path.exists():
             raise InputError(f"{printable(path)} does not exist; check the path")
-    with output_lock(out):
-        refuse_overwrite(out, force)
-        failures: list[Failed] = []
-        parts: list[CrystalTable] = []
-        taken: set[str] = set()
-        with progress("encode", len(paths)) as update:
-            for done, (table, lost) in enumerate(_encoded(paths, settings, processes), 1):
-                failures += lost
-                repeated = [name for name in table.ids if name in taken]
-                failures += [(name, _REPEATED) for name in repeated]
-                taken.update(table.ids)
-                parts.append(table.filter([name not in repeated for name in table.ids]) if repeated else table)
-                update(done, f"{len(failures)} failed")
-        table = CrystalTable.concatenate(parts)
-        if not len(table):
-            name, reason = failures[0]
-            raise InputError(f"none of {len(failures)} structures could be encoded; the first is {name!r}: {reason}")
-        _write(table, failures, out)
-    return failures, len(table)
 
 
 def _write(table: CrystalTable, failures: list[Failed], out: Path) -> None:
@@ -124,34 +139,3 @@ def _write(table: CrystalTable, failures: list[Failed], out: Path) -> None:
     else:
         _report(out).unlink(missing_ok=True)  # of the table that is replaced
     table.write(out, force=True)
-
-
-def _encoded(
-    paths: list[Path], settings: dict[str, Any], processes: int
-) -> Iterator[tuple[CrystalTable, list[Failed]]]:
-    """What each path gave, in their order."""
-    from aristotype.datasets import ordered_map, start_worker
-
-    tasks = ((path, settings) for path in paths)
-    results = ordered_map(encode_path, tasks, processes=processes, start=start_worker)
-    try:
-        yield from results
-    finally:
-        results.close()
-
-
-def encode_path(task: tuple[Path, dict[str, Any]]) -> tuple[CrystalTable, list[Failed]]:
-    """The crystals of one path and what failed in it (runs in a worker process)."""
-    from aristotype.crystal import CrystalTable, Failure
-    from aristotype.crystal import encode as encode_structures
-
-    path, settings = task
-    failures: list[Failure] = []
-    try:
-        table = encode_structures(path, failures=failures, **settings)
-    except AristotypeError as error:
-        return CrystalTable.concatenate([]), [(printable(path), str(error))]
-    except Exception as error:  # noqa: BLE001 (one file must not end the work on thousands)
-        reason = f"encoding broke down on it ({type(error).__name__}: {error}); leave it out and report it as a bug"
-        return CrystalTable.concatenate([]), [(printable(path), reason)]
-    return table, [(failure.id, failure.reason) for failure in failures]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from contextlib import redirect_stderr
-from dataclasses import field, make_dataclass, replace
+from dataclasses import dataclass, field, make_dataclass, replace
 from importlib import import_module
 from importlib.resources import files
 from io import StringIO
@@ -19,21 +19,41 @@ from aristotype.cli._console import INTERRUPTED, say, seconds_text
 from aristotype.errors import CheckpointError, ConfigError, TableError, UnknownNameError
 
 if TYPE_CHECKING:
-    from types import ModuleType
-
     from aristotype.crystal import GeneBatch
     from aristotype.datasets import PreparedDataset
 
-# Family to its module, its configuration and its model.
+
+@dataclass(frozen=True, kw_only=True)
+class Family:
+    """What can be trained, by names, so that nothing heavy is imported before it is needed."""
+
+    module: str
+    config: str
+    model: str
+    fit: str
+    defaults: dict[str, str]  # configuration by dataset; that of "" for all others
+
+    def get(self, name: str) -> Any:
+        """What the module calls `name`."""
+        return getattr(import_module(self.module), name)
+
+
 _FAMILIES = {
-    "wyckoff-transformer": (
-        "aristotype.models.wyckoff_transformer",
-        "WyckoffTransformerConfig",
-        "WyckoffTransformer",
-    )
+    "wyckoff-transformer": Family(
+        module="aristotype.models.wyckoff_transformer",
+        config="WyckoffTransformerConfig",
+        model="WyckoffTransformer",
+        fit="fit",
+        defaults={"": "mp20.toml", "mpts_52": "mpts52.toml"},
+    ),
+    "wyckoff-transformer-paper": Family(
+        module="aristotype.models.wyckoff_transformer.paper",
+        config="PaperConfig",
+        model="WyckoffTransformerPaper",
+        fit="fit_paper",
+        defaults={"": "paper.toml"},
+    ),
 }
-_DEFAULTS = {"mp_20": "mp20.toml", "mpts_52": "mpts52.toml"}
-"""Configuration of a dataset; that of MP-20 for all others."""
 _TRIAL_STEPS = 10  # of a time estimate
 
 EXAMPLES = """[bold]Examples[/bold]
@@ -41,6 +61,8 @@ EXAMPLES = """[bold]Examples[/bold]
 aristotype train wyckoff-transformer --data mp_20 --out runs/mp20
 
 aristotype train wyckoff-transformer --data mp_20 --set model.width=96 --set training.epochs=3 --out runs/small
+
+aristotype train wyckoff-transformer-paper --data mp_20 --out runs/paper
 
 aristotype train wyckoff-transformer --data mine.parquet --from wyckoff-transformer-mp20 --out runs/mine
 
@@ -91,17 +113,16 @@ def train(
         refuse_overwrite_run(out)
     prepared = _prepared(data, processes, writes)
     genes = _split(prepared, "train"), _split(prepared, "val")
-    module = import_module(_FAMILIES[model][0])
-    begin = settings.model if start is None else _checkpoint(start, model, module)
+    family = _FAMILIES[model]
+    begin = settings.model if start is None else _checkpoint(start, model, family)
     if dry_run:
         if writes:
-            _estimate(module, begin, genes, settings, prepared)
+            _estimate(family, begin, genes, settings, prepared)
         return
     if writes and not (out / "config.toml").is_file():  # a run that goes on has its settings already
         with atomic_path(out / "config.toml") as temporary:
             temporary.write_text(to_toml(settings), encoding="utf-8")
-    _seed(settings.training.seed)
-    result = module.fit(
+    result = family.get(family.fit)(
         begin,
         *genes,
         settings.training,
@@ -141,13 +162,13 @@ def resolve_settings(model: str, data: str, config: Path | None, overrides: list
         raise ConfigError(
             f"--set {sized[0]} goes with a fresh model; with --from the model is that of the checkpoint: leave it out"
         )
-    module, name, _ = _FAMILIES[model]
+    family = _FAMILIES[model]
     parts: list[tuple[str, Any, Any]] = [("training", TrainingConfig, field(default=TrainingConfig(epochs=1)))]
     if not fine_tune:
-        kind = getattr(import_module(module), name)
+        kind = family.get(family.config)
         parts.insert(0, ("model", kind, field(default_factory=kind)))
     settings = make_dataclass("Settings", parts, frozen=True, kw_only=True)
-    shipped = "finetune.toml" if fine_tune else _DEFAULTS.get(data, "mp20.toml")
+    shipped = "finetune.toml" if fine_tune else family.defaults.get(data, family.defaults[""])
     defaults: Any = load_config(settings, Path(str(files("aristotype.models"))) / "configs" / shipped)
     return load_config(settings, config, overrides, base=defaults)
 
@@ -181,34 +202,26 @@ def _split(prepared: PreparedDataset, split: str) -> GeneBatch:
         ) from error
 
 
-def _checkpoint(start: str, family: str, module: ModuleType) -> Any:
+def _checkpoint(start: str, name: str, family: Family) -> Any:
     """The model to go on with."""
     from aristotype.models import load
 
     model = load(start)
-    if not isinstance(model, getattr(module, _FAMILIES[family][2])):
-        raise CheckpointError(f"{start} is a {type(model).__name__}, which {family} cannot go on with; name another")
+    if not isinstance(model, family.get(family.model)):
+        raise CheckpointError(f"{start} is a {type(model).__name__}, which {name} cannot go on with; name another")
     return model
 
 
-def _seed(seed: int) -> None:
-    """Seeds the initial weights; the loop seeds its steps itself."""
-    import torch
-
-    torch.manual_seed(seed)
-
-
 def _estimate(
-    module: ModuleType, begin: Any, genes: tuple[GeneBatch, GeneBatch], settings: Any, prepared: PreparedDataset
+    family: Family, begin: Any, genes: tuple[GeneBatch, GeneBatch], settings: Any, prepared: PreparedDataset
 ) -> None:
     """Says how much there is to do, from a few steps in a folder that is thrown away."""
     from aristotype.training import to_toml
 
     trial = replace(settings.training, epochs=None, max_steps=_TRIAL_STEPS, tensorboard=False, patience=0)
-    _seed(trial.seed)
     # The figures of so few steps would only mislead.
     with tempfile.TemporaryDirectory(prefix="aristotype-") as folder, redirect_stderr(StringIO()):
-        result = module.fit(begin, *genes, trial, Path(folder) / "run", max_validation=8)
+        result = family.get(family.fit)(begin, *genes, trial, Path(folder) / "run", max_validation=8)
     steps = settings.training.total_steps(-(-len(genes[0]) // settings.training.batch_size))
     say(to_toml(settings))
     say(f"# {prepared.statement}; {len(genes[1]):,} rows of val")

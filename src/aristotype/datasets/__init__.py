@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 from aristotype.datasets._collect import Split
 from aristotype.datasets._download import cache_folder
 from aristotype.datasets._load import load_dataset, open_dataset
-from aristotype.datasets._pool import ordered_map
-from aristotype.datasets._prepare import prepare
+from aristotype.datasets._paths import encode_paths, estimate_paths
+from aristotype.datasets._prepare import Estimate, estimate, prepare
 from aristotype.datasets._registry import DATASETS, SPLITS, DatasetSpec, RemoteFile, dataset_spec
 from aristotype.datasets._report import PreparedDataset, RowFailure, SplitCount, read_prepared, report_path
 from aristotype.datasets._work import start_worker
@@ -21,6 +21,7 @@ __all__ = [
     "DATASETS",
     "SPLITS",
     "DatasetSpec",
+    "Estimate",
     "GeneSource",
     "PreparedDataset",
     "RemoteFile",
@@ -30,9 +31,11 @@ __all__ = [
     "TrainingBatch",
     "cache_folder",
     "dataset_spec",
+    "encode_paths",
+    "estimate",
+    "estimate_paths",
     "load_dataset",
     "open_dataset",
-    "ordered_map",
     "prepare",
     "read_prepared",
     "report_path",

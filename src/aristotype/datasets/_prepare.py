@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from aristotype._files import output_lock, refuse_overwrite
+from aristotype._shards import Shards, resumable_map, shard_key
 from aristotype.crystal import (
     CANONICAL_VERSION,
     DEFAULT_TOLERANCE,
@@ -25,13 +26,12 @@ from aristotype.crystal import (
     CrystalTable,
 )
 from aristotype.datasets._collect import Collected, Split
-from aristotype.datasets._pool import ordered_map
 from aristotype.datasets._progress import Progress, shown
 from aristotype.datasets._read import Rows, read_rows
 from aristotype.datasets._registry import SPLITS, DatasetSpec
 from aristotype.datasets._report import PreparedDataset, RowFailure, SplitCount, read_prepared, write_prepared
 from aristotype.datasets._sources import Sources, find_sources
-from aristotype.datasets._work import Chunk, Limits, encode_chunk, pack, start_worker
+from aristotype.datasets._work import Chunk, Encoded, Limits, encode_chunk, pack, start_worker
 from aristotype.errors import InputError
 from aristotype.symmetry import tables
 
@@ -39,8 +39,11 @@ if TYPE_CHECKING:
     import os
     from concurrent.futures import Executor
 
+    import pyarrow as pa
+
 PREPARE_VERSION = 1
 """Changes when the same sources and settings give another table for a reason that no other version tells."""
+_TRIAL_ROWS = 50  # of each source, for a time estimate
 _CHUNK_ROWS = {"arrays": 256, "crystals": 4096, "cif": 64, "files": 64, "zip": 64}
 
 
@@ -61,7 +64,8 @@ def prepare(
     """Makes one table of crystals from a registered dataset or from files, with splits, labels and keys of genes.
 
     A row that cannot be encoded is left out and listed with its reason in the report beside the table. The result is
-    addressed by its content: with the same sources, settings and versions nothing is done the second time.
+    addressed by its content: with the same sources, settings and versions nothing is done the second time. What was
+    stopped goes on where it was: finished chunks wait in `<out>.parts` until the table is in place.
 
     Args:
         name_or_path: A registered name (`DATASETS`) or a path (see `find_sources` for the kinds).
@@ -103,14 +107,56 @@ def prepare(
             return found
         begin = time.perf_counter()
         rows = [read_rows(item, sources.spec.renamed if sources.spec else {}) for item in sources.items]
-        collected = _encode(job, rows, processes, progress, executor)
+        shards = Shards(target)
+        collected = _encode(job, rows, shards, processes, progress, executor)
         seconds = time.perf_counter() - begin
         table = collected.table()
         prepared = _describe(job, rows, collected, table, target)
         rate = sum(part.total for part in rows) / seconds
         timing = {"seconds": round(seconds, 3), "rows_per_second": round(rate, 1), "processes": processes}
         write_prepared(prepared, table, tuple(collected.failures), timing)
+        shards.remove()
         return prepared
+
+
+@dataclass(frozen=True, kw_only=True)
+class Estimate:
+    """What there is to do: rows, and the seconds that they should take (0 where it is done already)."""
+
+    rows: int
+    seconds: float
+
+
+def estimate(
+    name_or_path: str | os.PathLike[str],
+    *,
+    out: str | os.PathLike[str],
+    source: str | os.PathLike[str] | None = None,
+    tolerance: float = DEFAULT_TOLERANCE,
+    max_atoms: int = MAX_ATOMS,
+    max_gap: float | bool | None = True,
+    processes: int = 1,
+    split: Split | None = None,
+) -> Estimate:
+    """Counts the rows that `prepare` would encode, and times a few of them; writes nothing.
+
+    Raises:
+        AristotypeError: as for `prepare`.
+    """
+    job = _job(name_or_path, source, tolerance, max_atoms, max_gap, split)
+    if _already(Path(out), job.address()) is not None:
+        return Estimate(rows=0, seconds=0.0)
+    rows = [read_rows(item, job.sources.spec.renamed if job.sources.spec else {}) for item in job.sources.items]
+    counts = [len(part) for part in rows]
+    seconds = 0.0
+    for part, count in zip(rows, counts, strict=True):
+        if count:
+            tried = part.structures.take(np.unique(np.linspace(0, count - 1, _TRIAL_ROWS).astype(int)))
+            encode_chunk(_packed_chunk(part, tried.slice(0, 1), job.limits))  # loads what encoding needs
+            begin = time.perf_counter()
+            encode_chunk(_packed_chunk(part, tried, job.limits))
+            seconds += (time.perf_counter() - begin) / tried.num_rows * count
+    return Estimate(rows=sum(counts), seconds=seconds / processes)
 
 
 def dataset_address(
@@ -223,32 +269,51 @@ def _already(target: Path, address: str) -> PreparedDataset | None:
 
 
 def _encode(
-    job: _Job, rows: Sequence[Rows], processes: int, progress: bool | Progress, executor: Executor | None
+    job: _Job,
+    rows: Sequence[Rows],
+    shards: Shards,
+    processes: int,
+    progress: bool | Progress,
+    executor: Executor | None,
 ) -> Collected:
     """Encodes all rows; results come in the order of the sources, whatever the number of processes."""
+    address = job.address()
     places = [(part, start) for part in rows for start in range(0, len(part), _CHUNK_ROWS[part.form])]
     collected = Collected(job.split)
     for part in rows:
         collected.add_unreadable(part)
     total, done = sum(part.total for part in rows), len(collected.failures)
-    tasks = (_chunk(part, start, job.limits) for part, start in places)
     with shown(progress, f"prepare {job.sources.name}", total) as update:
-        results = ordered_map(encode_chunk, tasks, processes=processes, start=start_worker, executor=executor)
+        results = resumable_map(
+            encode_chunk,
+            [shard_key(address, part.source, start, _CHUNK_ROWS[part.form]) for part, start in places],
+            lambda index: _chunk(*places[index], job.limits),
+            Encoded.from_arrow,
+            shards=shards,
+            processes=processes,
+            start=start_worker,
+            executor=executor,
+        )
         with closing(results):
             for (part, start), result in zip(places, results, strict=True):
                 collected.add(part, start, result)
                 done += min(_CHUNK_ROWS[part.form], len(part) - start)
                 update(done, total, len(collected.failures))
     if not collected.num_rows:
+        shards.remove()
         reasons = "; ".join(f"{failure.id}: {failure.reason}" for failure in collected.failures[:3])
         raise InputError(f"none of {total} rows of {job.sources.origin} could be encoded ({reasons})")
     return collected
 
 
 def _chunk(part: Rows, start: int, limits: Limits) -> Chunk:
+    return _packed_chunk(part, part.structures.slice(start, _CHUNK_ROWS[part.form]), limits)
+
+
+def _packed_chunk(part: Rows, structures: pa.Table, limits: Limits) -> Chunk:
     return Chunk(
         form=part.form,
-        rows=pack(part.structures.slice(start, _CHUNK_ROWS[part.form])),
+        rows=pack(structures),
         limits=limits,
         archive=None if part.archive is None else str(part.archive),
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import signal
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
     from aristotype.datasets._read import Form
 
+_REST = b"aristotype_chunk"
 _NAME = re.compile(r"row(\d{6})(-.*)?", re.DOTALL)
 
 
@@ -78,6 +80,24 @@ class Encoded:
     places: tuple[int, ...]
     suffixes: tuple[str, ...]
     failures: tuple[tuple[int, str, str], ...]
+
+    def to_arrow(self) -> pa.Table:
+        """One table that holds all of it."""
+        rest = {"places": self.places, "suffixes": self.suffixes, "failures": self.failures}
+        table = unpack(self.table)
+        return table.replace_schema_metadata({**(table.schema.metadata or {}), _REST: json.dumps(rest).encode()})
+
+    @staticmethod
+    def from_arrow(table: pa.Table) -> Encoded:
+        """What `to_arrow` was called on."""
+        metadata = dict(table.schema.metadata)
+        rest = json.loads(metadata.pop(_REST))
+        return Encoded(
+            table=pack(table.replace_schema_metadata(metadata or None)),
+            places=tuple(rest["places"]),
+            suffixes=tuple(rest["suffixes"]),
+            failures=tuple((place, suffix, reason) for place, suffix, reason in rest["failures"]),
+        )
 
 
 def start_worker() -> None:

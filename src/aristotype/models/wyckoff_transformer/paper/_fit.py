@@ -7,14 +7,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from torch import nn
 
 from aristotype.crystal import GeneBatch
 from aristotype.datasets import GeneSource
+from aristotype.errors import InputError
 from aristotype.models.wyckoff_transformer.paper._calibrate import calibrate, order_bound
 from aristotype.models.wyckoff_transformer.paper._config import PaperConfig
 from aristotype.models.wyckoff_transformer.paper._model import WyckoffTransformerPaper
-from aristotype.training import TrainingConfig, TrainingResult, load_checkpoint, train
+from aristotype.training import TrainingConfig, TrainingResult, load_checkpoint, rank_and_world, train
 
 TOKENS_A_ROW = 5.6
 """Tokens of an average gene of MP-20 with its end: turns a batch size in rows into one in tokens."""
@@ -47,8 +49,22 @@ def fit_paper(
         settings: further facts that identify the run.
         card: text of the model card, to which the figures of the run are added.
         max_validation: most validation genes.
+
+    Raises:
+        InputError: training genes with more sites than the model writes, or elements outside its vocabulary.
     """
-    fitted = WyckoffTransformerPaper.for_training(model, train_genes) if isinstance(model, PaperConfig) else model
+    if isinstance(model, PaperConfig):
+        with torch.random.fork_rng(devices=[]):  # fresh weights are a function of the seed, and of nothing else
+            torch.manual_seed(training.seed)
+            fitted = WyckoffTransformerPaper.for_training(model, train_genes)
+    else:
+        fitted = model
+    longest = int(train_genes.num_sites.max(initial=0))
+    if longest > fitted.config.max_sites:
+        raise InputError(
+            f"the training table holds a gene of {longest} sites, and this model writes at most "
+            f"{fitted.config.max_sites}; leave out longer genes"
+        )
     fitted.temperatures.fill_(1.0)  # of an earlier calibration
     tokens = int(training.batch_size * TOKENS_A_ROW)
     source = GeneSource(train_genes, fitted.config.elements, tokens=tokens, seed=training.seed)
@@ -72,7 +88,7 @@ def fit_paper(
         resume=resume,
         settings={"model": fitted.settings(), **(settings or {})},
     )
-    if result.best and result.stopped != "interrupted":
+    if result.best and result.stopped != "interrupted" and rank_and_world()[0] == 0:
         best = WyckoffTransformerPaper.from_checkpoint(*load_checkpoint(Path(out) / "best"))
         calibrate(best, judged)
         record = {**result.best, "nll calibrated": float(order_bound(best, judged).mean())}
