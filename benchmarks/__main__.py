@@ -64,6 +64,7 @@ def _context(options: argparse.Namespace) -> Context:
         data=None if data is None else Path(data),
         model=options.model,
         paper_model=options.paper_model,
+        mpts_model=options.mpts_model,
         seed=options.seed,
         genes=options.genes,
         threads=options.threads,
@@ -85,6 +86,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--data", help="folder with the data files (default: ARISTOTYPE_DATA)")
     parser.add_argument("--model", default=default.model, help="shipped name or checkpoint folder")
     parser.add_argument("--paper-model", default=default.paper_model, help="the same for the configuration `paper`")
+    parser.add_argument("--mpts-model", help="checkpoint folder of the MPTS-52 configuration")
     parser.add_argument("--seed", type=int, default=default.seed)
     parser.add_argument("--genes", type=int, default=default.genes, help="unconditional genes for quality and memory")
     parser.add_argument("--threads", type=int, default=default.threads)

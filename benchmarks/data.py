@@ -15,13 +15,13 @@ from benchmarks.core import Clock, Context, Skipped
 DATASET = "mp_20"
 
 
-def split(context: Context, name: str) -> CrystalTable:
-    """A split of MP-20, encoded at 0.1 Angstrom.
+def split(context: Context, name: str, dataset: str = DATASET) -> CrystalTable:
+    """A split of a dataset, encoded at 0.1 Angstrom.
 
     Raises:
         Skipped: it is not at hand.
     """
-    return _split(data_folder(context), name)
+    return _split(data_folder(context), dataset, name)
 
 
 def data_folder(context: Context) -> Path:
@@ -38,13 +38,13 @@ def data_folder(context: Context) -> Path:
 
 
 @lru_cache(maxsize=8)
-def _split(folder: Path, name: str) -> CrystalTable:
+def _split(folder: Path, dataset: str, name: str) -> CrystalTable:
     from aristotype.datasets import load_dataset
 
     try:
-        return load_dataset(DATASET, name, source=folder)
+        return load_dataset(dataset, name, source=folder)
     except AristotypeError as error:
-        raise Skipped(f"the {name} split of {DATASET} could not be read: {error}") from error
+        raise Skipped(f"the {name} split of {dataset} could not be read: {error}") from error
 
 
 def random_rows(table: CrystalTable, count: int, seed: int) -> CrystalTable:

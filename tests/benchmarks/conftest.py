@@ -58,9 +58,11 @@ def tiny(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Context:
     """A context whose model and splits are tiny."""
     splits = {"train": slice(0, 4), "val": slice(0, 7), "test": slice(2, 7)}
     monkeypatch.setattr(aristotype.models, "load", load)
-    monkeypatch.setattr(data, "_split", lambda folder, name: CrystalTable.from_genes(GENES)[splits[name]])
+    monkeypatch.setattr(data, "_split", lambda folder, dataset, name: CrystalTable.from_genes(GENES)[splits[name]])
     for cached in (data.model, data.sampled):
         cached.cache_clear()
-    yield Context(data=tmp_path, model="tiny", paper_model="tiny", genes=50, images=tmp_path / "images")
+    yield Context(
+        data=tmp_path, model="tiny", paper_model="tiny", mpts_model="tiny", genes=50, images=tmp_path / "images"
+    )
     for cached in (data.model, data.sampled):
         cached.cache_clear()

@@ -15,7 +15,7 @@ from benchmarks.core import Clock, Context, Measurement, Section, Skipped
 from benchmarks.quality_nll import by_sites
 from tests.benchmarks.conftest import GENES, TinyModel
 
-NEED_DATA = ["encode", "log-prob", "train", "quality", "nll", "ceiling", "report", "figures"]
+NEED_DATA = ["encode", "log-prob", "train", "quality", "nll", "mpts", "ceiling", "report", "figures"]
 
 
 def run(name: str, context: Context) -> list[Measurement | Section]:
@@ -55,6 +55,14 @@ def test_quality_prints_every_row_with_the_published_column(tiny):
     assert len(shown) == len(GENE_ROWS)
     assert "95th percentile" in floor.text
     assert set(published.QUALITY) <= {row.key for row in GENE_ROWS}
+
+
+def test_the_row_of_mpts_is_measured_against_its_validation_split(tiny):
+    (section,) = run("mpts", tiny)
+    assert "| metric | ours | train part |" in section.text
+    assert "NLL of the validation split: 5.43 ±" in section.text
+    with pytest.raises(Skipped, match="--mpts-model"):
+        run("mpts", dataclasses.replace(tiny, mpts_model=None))
 
 
 def test_likelihoods_are_averaged_and_broken_down(tiny):
