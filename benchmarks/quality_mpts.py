@@ -29,9 +29,9 @@ def mpts(context: Context) -> Outcome:
     yield Section(
         title="MPTS-52",
         text=(
-            f"{context.genes:,} genes asked for with seed {context.seed}, {len(genes):,} returned in {clock.cpu:.1f} CPU "
-            f"s, {ours['legal']:,} legal; reference mpts_52 val ({ours['reference']:,} rows, a later period than the "
-            f"{len(train):,} of the train part); protocol {PROTOCOL}. *Train part* is a random part of it taken as "
+            f"{context.genes:,} genes asked for with seed {context.seed}, {len(genes):,} returned in {clock.cpu:.1f} "
+            f"CPU s, {ours['legal']:,} legal; reference mpts_52 val ({ours['reference']:,} rows, a later period than "
+            f"the {len(train):,} of the train part); protocol {PROTOCOL}. *Train part* is a random part of it taken as "
             "generated: what copying the past would read.\n\n"
             f"{metrics_table(columns)}\n\nNLL of the validation split: {finite.mean():.2f} ± "
             f"{finite.std(ddof=1) / np.sqrt(len(finite)):.2f} nats (median {np.median(finite):.2f}; "
