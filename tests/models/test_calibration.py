@@ -7,6 +7,7 @@ import pytest
 
 from aristotype.crystal import Conditions, GeneBatch, template_keys
 from aristotype.models.wyckoff_transformer import WyckoffTransformer, calibrated
+from aristotype.models.wyckoff_transformer._calibration import _balanced, element_shares
 from aristotype.models.wyckoff_transformer._memory import num_distinct
 from aristotype.models.wyckoff_transformer._model import MOST_REJECTED
 from tests.models.worlds import all_genes, closed_world, frequencies
@@ -73,6 +74,26 @@ def test_the_temperature_is_no_worse_than_none(plain, model, world):
     )
     assert model.config.temperature > 0
     assert model.log_elements(held_out).mean() >= plain.log_elements(held_out).mean()
+
+
+def test_elements_are_shifted_to_the_shares_of_the_genes(plain, world):
+    """Expected sites of each element, exactly, before and after.
+
+    With two elements most of them are settled by how many different ones there are; what is free moves the right way.
+    """
+
+    def shares(model: WyckoffTransformer) -> np.ndarray:
+        weight = np.exp(model.log_prob(world))[:, None]
+        sites = np.array([(weight * (world.elements == z)).sum() for z in ELEMENTS])
+        return sites / sites.sum()
+
+    before = shares(plain)
+    scarce = ELEMENTS[int(before.argmin())]
+    genes = GeneBatch.concatenate([world, world.take(np.flatnonzero((world.elements == scarce).any(axis=1)))])
+    wanted = element_shares(genes, ELEMENTS)
+    after = shares(_balanced(plain, genes))
+    assert abs(before - wanted).max() > 0.05
+    assert abs(after - wanted).max() < 0.9 * abs(before - wanted).max()
 
 
 @pytest.mark.parametrize("asked", [{}, {"num_sites": 2}])

@@ -45,6 +45,21 @@ def test_a_loaded_model_scores_as_the_saved_one(saved, tmp_path):
     assert (load(tmp_path / "full").log_prob(genes) == expected).all()
 
 
+def test_the_sums_kept_with_a_checkpoint_are_those_of_its_weights(saved, tmp_path, monkeypatch):
+    """Scores of remembered templates are read, not computed; training and foreign weights forget them."""
+    model, genes = load(saved), training_genes()
+    kept = model.log_writer(genes)
+    with monkeypatch.context() as patched:
+        patched.setattr(model.writer, "log_prob", lambda *_: pytest.fail("computed again"))
+        assert (model.log_writer(genes.take(np.arange(len(genes)))) == kept).all()
+    model.train()
+    assert np.abs(model.log_writer(genes) - kept).max() < 1e-6
+    with torch.no_grad():
+        changed = {k: v + torch.randn_like(v) if v.is_floating_point() else v for k, v in model.state_dict().items()}
+    model.load_state_dict(changed)
+    assert np.abs(model.log_writer(genes) - kept).max() > 1e-3
+
+
 def test_loading_twice_gives_the_same_genes(saved):
     asked = Conditions(required_elements=["Li"], num_sites=2)
     first, second = load(saved), load(saved)

@@ -26,6 +26,7 @@ class WyckoffTransformerConfig:
     dropout: float = 0.12
     substitution: float = 0.0  # share of training genes in which one element is exchanged for a likely partner
     temperature: float = 1.0  # divides the element logits; calibrated on validation genes after training
+    diversity: float = 1.0  # factor on the calibrated temperature: above 1, fewer repeated genes at some likelihood
     known_rejection: float = 0.0  # share of training genes that is drawn again, so that they recur as in held-out data
     elements: tuple[int, ...] = ()  # vocabulary, atomic numbers in increasing order
     remembered: int = 0  # templates in the memory
@@ -46,6 +47,8 @@ class WyckoffTransformerConfig:
             raise ConfigError(f"dropout is {self.dropout}; it must be at least 0 and below 1")
         if not self.temperature > 0:
             raise ConfigError(f"temperature is {self.temperature}; it must be above 0")
+        if not self.diversity > 0:
+            raise ConfigError(f"diversity is {self.diversity}; it must be above 0")
         if not 0 <= self.known_rejection < 1:
             raise ConfigError(f"known_rejection is {self.known_rejection}; it must be at least 0 and below 1")
         if not 0 <= self.substitution < 1:

@@ -2,6 +2,8 @@
 
 Sites stand in canonical order; among sites on one position the elements do not decrease, so that a multiset is written
 in exactly one way. The template is read by layers that see all of it; causal layers write the elements, one a site.
+Attention averages, and a formula is a sum: each site is told its share of the atoms, and the mean element vector of the
+atoms that are already there, so that charges can be balanced.
 """
 
 from __future__ import annotations
@@ -9,12 +11,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import cast
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from aristotype.models.blocks import ElementEmbedding, KeyValueCache, Layer, SiteEmbedding
 from aristotype.models.wyckoff_transformer._config import WyckoffTransformerConfig
+from aristotype.symmetry import tables
 
 _LENGTHS = (12, 8, 5, 3)
 """Templates are read in batches between these numbers of sites."""
@@ -23,12 +27,18 @@ _LENGTHS = (12, 8, 5, 3)
 class ElementNetwork(nn.Module):
     """A transformer encoder over the template and a causal decoder over the elements."""
 
+    multiplicity: Tensor
+
     def __init__(self, config: WyckoffTransformerConfig) -> None:
         super().__init__()
         width = config.width
+        multiplicity = torch.from_numpy(tables().padded("multiplicity", fill=0).astype(np.float32))
+        self.register_buffer("multiplicity", multiplicity, persistent=False)
         self.sites = SiteEmbedding(width)
+        self.share = nn.Linear(1, width, bias=False)
         self.elements = ElementEmbedding(config.elements, config.element_width)
         self.element_in = nn.Linear(config.element_width, width)
+        self.formula_in = nn.Linear(config.element_width, width)
         self.current = nn.Linear(width, width)
         self.previous = nn.Linear(width, width)
         self.start = nn.Parameter(torch.zeros(width))
@@ -47,12 +57,21 @@ class ElementNetwork(nn.Module):
         self.drop = nn.Dropout(config.dropout)
         self.temperature = config.temperature
 
-    def encode(self, group: Tensor, wyckoffs: Tensor, kinds: Tensor, present: Tensor | None = None) -> Tensor:
-        """Reads templates: groups (n,), letters (n, S), numbers of different elements (n,).
+    def shares(self, group: Tensor, wyckoffs: Tensor, present: Tensor | None = None) -> Tensor:
+        """(n, S, 1) the share of the atoms that each site of a template holds; see `encode`."""
+        atoms = self.multiplicity[group[:, None], wyckoffs]
+        if present is not None:
+            atoms = atoms * present
+        return (atoms / atoms.sum(dim=1, keepdim=True))[..., None]
+
+    def encode(
+        self, group: Tensor, wyckoffs: Tensor, shares: Tensor, kinds: Tensor, present: Tensor | None = None
+    ) -> Tensor:
+        """Reads templates: groups (n,), letters (n, S), shares of the atoms, numbers of different elements (n,).
 
         `present` (n, S) says where sites are, if some rows are shorter.
         """
-        x = self.sites(group, wyckoffs) + self.kinds(kinds)[:, None]
+        x = self.sites(group, wyckoffs) + self.share(shares) + self.kinds(kinds)[:, None]
         mask = None if present is None else present[:, None, None, :]
         for layer in self.encoder:
             x = layer(x, causal=False, mask=mask)
@@ -60,14 +79,25 @@ class ElementNetwork(nn.Module):
 
     def forward(self, group: Tensor, wyckoffs: Tensor, elements: Tensor, kinds: Tensor) -> Tensor:
         """Logits (n, S, vocabulary) for genes of equal length; elements (n, S) are indices in the vocabulary."""
-        context = self.encode(group, wyckoffs, kinds)
+        shares = self.shares(group, wyckoffs)
+        context = self._read(group, wyckoffs, shares, kinds)
         table = self.elements()
-        seen = self.previous(context) + self.element_in(table)[elements]
+        filled = torch.cumsum(shares * table[elements], dim=1)
+        seen = self.previous(context) + self.element_in(table)[elements] + self.formula_in(filled)
         seen = torch.cat([self.start.expand(len(group), 1, -1), seen[:, :-1]], dim=1)
         x = self.drop(self.current(context) + seen)
         for layer in self.decoder:
             x = layer(x, causal=True)
         return self.logits(x, table)
+
+    def _read(self, group: Tensor, wyckoffs: Tensor, shares: Tensor, kinds: Tensor) -> Tensor:
+        """`encode`, each different template once where there is no dropout: descriptions of a gene share theirs."""
+        if self.training:
+            return self.encode(group, wyckoffs, shares, kinds)
+        templates = torch.cat([group[:, None], kinds[:, None], wyckoffs], dim=1)
+        different, owner = torch.unique(templates, dim=0, return_inverse=True)
+        row = owner.new_empty(len(different)).scatter_(0, owner, torch.arange(len(owner), device=owner.device))
+        return self.encode(group[row], wyckoffs[row], shares[row], kinds[row])[owner]
 
     def logits(self, x: Tensor, table: Tensor) -> Tensor:
         """Logits (..., vocabulary) from the last layer's output and the element vectors."""
@@ -95,6 +125,7 @@ class ElementNetwork(nn.Module):
         width = self.current.in_features
         context = self.start.new_zeros(*wyckoffs.shape, width)
         places = torch.arange(wyckoffs.shape[1], device=wyckoffs.device)
+        shares = self.shares(group, wyckoffs, places < sites[:, None])
         first = 0
         for longest in (*_LENGTHS, 0):
             last = int((sites > longest).sum())
@@ -102,20 +133,24 @@ class ElementNetwork(nn.Module):
                 length = int(sites[first])
                 present = places[:length] < sites[first:last, None]
                 rows = slice(first, last)
-                context[rows, :length] = self.encode(group[rows], wyckoffs[rows, :length], kinds[rows], present)
+                context[rows, :length] = self.encode(
+                    group[rows], wyckoffs[rows, :length], shares[rows, :length], kinds[rows], present
+                )
                 first = last
-        return Decoding(self, context)
+        return Decoding(self, context, shares)
 
 
 class Decoding:
     """The running state of a batch whose elements are being written."""
 
-    def __init__(self, network: ElementNetwork, context: Tensor) -> None:
+    def __init__(self, network: ElementNetwork, context: Tensor, shares: Tensor) -> None:
         self.network = network
+        self.shares = shares
         self.current = network.current(context)
         self.previous = network.previous(context)
         self.table = network.elements()
         self.element_in = network.element_in(self.table)
+        self.filled = self.table.new_zeros(len(context), self.table.shape[1])
         rows, sites, width = context.shape
         heads = network.decoder[0].heads
         self.caches = [KeyValueCache(rows, heads, sites, width // heads, context) for _ in network.decoder]
@@ -125,7 +160,9 @@ class Decoding:
         if last is None:
             seen = self.network.start.expand(rows, -1)
         else:
+            self.filled[:rows] += self.shares[:rows, site - 1] * self.table[last]
             seen = self.previous[:rows, site - 1] + self.element_in[last]
+            seen = seen + self.network.formula_in(self.filled[:rows])
         x = (self.current[:rows, site] + seen)[:, None]
         for layer, cache in zip(self.network.decoder, self.caches, strict=True):
             x = layer.step(x, cache, site)

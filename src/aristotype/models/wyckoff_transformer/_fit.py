@@ -8,16 +8,14 @@ from typing import Any, cast
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import nn
 
-from aristotype.crystal import GeneBatch, gene_keys
+from aristotype.crystal import GeneBatch
 from aristotype.datasets import GeneSource
 from aristotype.errors import InputError
+from aristotype.models.wyckoff_transformer._calibration import calibrated, recurrence
 from aristotype.models.wyckoff_transformer._config import WyckoffTransformerConfig
-from aristotype.models.wyckoff_transformer._memory import num_distinct
 from aristotype.models.wyckoff_transformer._model import WyckoffTransformer
-from aristotype.symmetry import mirror_image
 from aristotype.training import TrainingConfig, TrainingResult, load_checkpoint, rank_and_world, train
 
 TOKENS_A_ROW = 5.6
@@ -118,82 +116,3 @@ def _calibrate(folder: Path, train_genes: GeneBatch, held_out: GeneBatch) -> Non
         f"drawn again: {best.config.known_rejection:.3f}",
     ]
     best.save(folder, card=card + "\n".join(lines) + "\n")
-
-
-TEMPERATURES = tuple(round(0.9 + 0.05 * step, 2) for step in range(9))
-
-
-def calibrated(model: WyckoffTransformer, train_genes: GeneBatch, held_out: GeneBatch) -> WyckoffTransformer:
-    """The model with its element temperature and its share of training genes set on held-out genes.
-
-    A network that has seen its training genes many times is too sure of itself. The temperature is the one with the
-    smallest mean negative log-likelihood; then training genes are given the share of probability with which they recur
-    in the held-out genes (see `WyckoffTransformer.known_correction`). Both act on scores and samples alike.
-    """
-    model.memory.known[:] = 0.0
-    plain = _with(model, temperature=1.0, known_rejection=0.0)
-    cooled = min(
-        (_with(plain, temperature=t) for t in TEMPERATURES), key=lambda m: -float(m.log_elements(held_out).mean())
-    )
-    cooled.memory.known[:] = known_mass(cooled, train_genes)
-    return _with(cooled, known_rejection=_rejection(cooled, recurrence(cooled, held_out)))
-
-
-def known_mass(model: WyckoffTransformer, train_genes: GeneBatch) -> NDArray[np.float64]:
-    """(M, K) the network's probability of all training genes, given a remembered template and k different elements."""
-    genes = both_hands(train_genes)
-    found = model.memory.find(genes)
-    genes, found = genes.take(np.flatnonzero(found >= 0)), found[found >= 0]
-    out = np.zeros(model.memory.distinct.shape)
-    np.add.at(out, (found, num_distinct(genes)), np.exp(model.log_elements(genes)))
-    return np.minimum(out, 1.0)
-
-
-def _rejection(model: WyckoffTransformer, share: float) -> float:
-    """The rejection with which training genes have a share of the model's probability, by bisection."""
-    memory = model.memory
-    rows, kinds = np.indices(memory.known.shape)
-    templates = memory.templates
-    groups = memory.group_probabilities(model.config.group_smoothing)[templates.space_group]
-    given = np.exp(memory.log_prob(templates, np.arange(len(memory)), model.log_writer(templates)))
-    counts = memory.distinct_probabilities(np.arange(len(memory)), templates.num_sites, len(model.config.elements))
-    width = min(counts.shape[1], memory.known.shape[1])
-    weight = np.zeros(memory.known.shape)
-    weight[:, :width] = (groups * given)[:, None] * counts[:, :width]
-
-    def recurring(rejection: float) -> float:
-        trial = _with(model, known_rejection=rejection)
-        rejected, mass = trial.rejection(rows.ravel(), kinds.ravel())
-        return float((weight.ravel() * mass * (1 - rejected) / (1 - rejected * mass)).sum())
-
-    low, high = 0.0, 0.999
-    for _ in range(12):
-        middle = (low + high) / 2
-        low, high = (middle, high) if recurring(middle) > share else (low, middle)
-    return low
-
-
-def recurrence(model: WyckoffTransformer, genes: GeneBatch) -> float:
-    """Share of genes that are training genes of the model."""
-    return float(model.is_known(genes).mean())
-
-
-def both_hands(genes: GeneBatch) -> GeneBatch:
-    """Each different gene once, and its mirror image where that is in another group (11 enantiomorphic pairs)."""
-    wyckoffs, group = genes.wyckoffs.copy(), genes.space_group.copy()
-    for number in np.unique(group).tolist():
-        partner, letters = mirror_image(number)
-        rows = genes.space_group == number
-        group[rows] = partner
-        wyckoffs[rows] = np.append(letters, np.int8(-1))[genes.wyckoffs[rows]]
-    mirrored = GeneBatch(space_group=group, elements=genes.elements, wyckoffs=wyckoffs)
-    both = GeneBatch.concatenate([genes, mirrored])
-    _, first = np.unique(np.array([key.hex() for key in gene_keys(both).tolist()]), return_index=True)
-    return both.take(np.sort(first))
-
-
-def _with(model: WyckoffTransformer, **changes: float) -> WyckoffTransformer:
-    """The same weights under another configuration."""
-    settings = model.settings()
-    settings["model"].update(changes)
-    return WyckoffTransformer.from_checkpoint(settings, model.tensors())

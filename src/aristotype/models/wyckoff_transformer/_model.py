@@ -13,6 +13,7 @@ Notable, against the paper (arXiv:2503.02407) and measured in docs/models.md:
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -45,6 +46,7 @@ from aristotype.training import build_config, fit_to_template, save_checkpoint, 
 
 FAMILY = "wyckoff-transformer"
 _KEYS = "train_keys"
+_WRITTEN = "memory.log_writer"
 _PARTS = ("group", "template", "distinct", "elements", "known")
 _TOKENS_A_PASS = 6000
 MOST_REJECTED = 0.6
@@ -81,8 +83,9 @@ class WyckoffTransformer(nn.Module):
         self.name = FAMILY
         self._index = np.full(128, -1, dtype=np.int64)
         self._index[list(config.elements)] = np.arange(len(config.elements))
-        self._writer_cache: dict[bytes, float] = {}
+        self._written: NDArray[np.float64] | None = None  # (remembered,) `log_writer` of the memory's templates
         self._known = frozenset(self.train_keys())
+        self.register_load_state_dict_post_hook(lambda *_: self._forget())
 
     @staticmethod
     def for_training(config: WyckoffTransformerConfig, genes: GeneBatch) -> WyckoffTransformer:
@@ -154,7 +157,15 @@ class WyckoffTransformer(nn.Module):
         Raises:
             OutputError: the folder cannot be written; an earlier checkpoint is unchanged.
         """
-        save_checkpoint(directory, self.settings(), self.tensors(), card, half=half)
+        tensors = self.tensors()
+        writer = copy.deepcopy(self.writer)
+        if half:  # the sums of what a reader gets
+            writer.load_state_dict(
+                {k: v.half().float() if v.is_floating_point() else v for k, v in writer.state_dict().items()}
+            )
+        with np.errstate(invalid="ignore"):  # weights that are not numbers are refused below, by name
+            tensors[_WRITTEN] = torch.from_numpy(self._sum_writer(writer, self.memory.templates))
+        save_checkpoint(directory, self.settings(), tensors, card, half=half)
 
     def settings(self) -> dict[str, Any]:
         """What `load` builds the model from, as JSON values."""
@@ -193,9 +204,13 @@ class WyckoffTransformer(nn.Module):
             ) from error
         memory, weights = TemplateMemory.from_tensors(tensors)
         keys = weights.pop(_KEYS, torch.empty(0, 16, dtype=torch.uint8))
+        written = weights.pop(_WRITTEN, None)
         model = WyckoffTransformer(config, memory, keys.numpy())
         model.load_state_dict(fit_to_template(weights, model.state_dict()))
-        return model.eval()
+        model.eval()
+        if written is not None and len(written) == len(memory):
+            model._written = written.double().numpy()
+        return model
 
     # Training
 
@@ -209,9 +224,14 @@ class WyckoffTransformer(nn.Module):
 
     def train(self, mode: bool = True) -> WyckoffTransformer:
         """Switches dropout on or off; what was cached from the weights is forgotten."""
-        self._writer_cache.clear()
+        if mode:
+            self._forget()
         super().train(mode)
         return self
+
+    def _forget(self) -> None:
+        """Drops what was computed from weights that may change."""
+        self._written = None
 
     # Scoring
 
@@ -246,7 +266,7 @@ class WyckoffTransformer(nn.Module):
             groups = self.memory.group_probabilities(self.config.group_smoothing)
             parts["group"][legal] = np.log(groups[kept.space_group])
             found = self.memory.find(kept)
-            parts["template"][legal] = self.memory.log_prob(kept, found, self.log_writer(kept))
+            parts["template"][legal] = self.memory.log_prob(kept, found, self.log_writer(kept, found))
             distinct = self.memory.distinct_probabilities(found, kept.num_sites, len(self.config.elements))
             with np.errstate(divide="ignore"):
                 parts["distinct"][legal] = np.log(distinct[np.arange(len(kept)), num_distinct(kept)])
@@ -284,22 +304,31 @@ class WyckoffTransformer(nn.Module):
         return np.log1p(-rejected) * self.is_known(genes) - np.log1p(-rejected * mass)
 
     @torch.no_grad()
-    def log_writer(self, genes: GeneBatch) -> NDArray[np.float64]:
-        """(n,) the writer's log-probability of each gene's template, summed over all its descriptions."""
+    def log_writer(self, genes: GeneBatch, found: NDArray[np.int64] | None = None) -> NDArray[np.float64]:
+        """(n,) the writer's log-probability of each gene's template, summed over all its descriptions.
+
+        Args:
+            genes: n genes whose elements are not looked at.
+            found: (n,) their indices in the memory, if they are known already.
+        """
+        self.eval() if self.training else None
+        found = self.memory.find(genes) if found is None else found
+        if self._written is None:
+            self._written = self._sum_writer(self.writer, self.memory.templates)
+        new = np.flatnonzero(found < 0)
+        values = np.append(self._written, np.nan)[found]
+        values[new] = self._sum_writer(self.writer, genes.take(new))
+        return values
+
+    @torch.no_grad()
+    def _sum_writer(self, writer: TemplateWriter, genes: GeneBatch) -> NDArray[np.float64]:
+        """`log_writer` of genes by a writer."""
         templates = templates_of(genes)
-        width = max(1, templates.wyckoffs.shape[1])
-        rows = np.column_stack([templates.space_group, templates.wyckoffs.reshape(len(genes), width)]).astype("<i2")
-        keys = [row.tobytes().rstrip(b"\xff") for row in rows]
-        new = {key: row for row, key in enumerate(keys) if key not in self._writer_cache}
-        if new:
-            wanted = templates.take(np.array(list(new.values())))
-            described, owner = equivalents(wanted)
-            values = np.empty(len(described))
-            for index, group, wyckoffs, _ in self._passes(described):
-                values[index] = self.writer.log_prob(group, wyckoffs).double().cpu().numpy()
-            sums = log_sum_by_row(values, owner, len(wanted))
-            self._writer_cache.update(zip(new, sums.tolist(), strict=True))
-        return np.array([self._writer_cache[key] for key in keys])
+        described, owner = equivalents(templates)
+        values = np.empty(len(described))
+        for index, group, wyckoffs, _ in self._passes(described):
+            values[index] = writer.log_prob(group, wyckoffs).double().cpu().numpy()
+        return log_sum_by_row(values, owner, len(templates))
 
     @torch.no_grad()
     def log_elements(self, genes: GeneBatch) -> NDArray[np.float64]:
