@@ -16,6 +16,7 @@ from aristotype.cli._train import resolve_settings
 from aristotype.crystal import CrystalTable
 from aristotype.errors import ConfigError, UnknownNameError
 from aristotype.models import load
+from aristotype.models.wyckoff_transformer import WyckoffTransformerConfig
 from aristotype.training import read_toml
 
 from .conftest import SRC, TINY, handful
@@ -84,14 +85,16 @@ def test_the_seed_decides_the_run(train, tmp_path):
 def test_settings_come_from_defaults_then_file_then_single_values(tmp_path):
     config = tmp_path / "c.toml"
     config.write_text("[model]\nwidth = 96\nheads = 4\n[training]\nepochs = 3\n")
-    found = resolve_settings("wyckoff-transformer", "mp_20", config, ["training.epochs=5"], fine_tune=False)
+    found = resolve_settings("wyckoff-transformer", "mp_20", config, ["training.epochs=5"])
     shipped = {name: read_toml(CONFIGS / f"{name}.toml") for name in ("mp20", "mpts52", "finetune")}
     assert (found.model.width, found.model.heads, found.training.epochs) == (96, 4, 5)
     assert found.model.dropout == shipped["mp20"]["model"]["dropout"]
     assert found.training.batch_size == shipped["mp20"]["training"]["batch_size"]
-    other = resolve_settings("wyckoff-transformer", "mpts_52", None, [], fine_tune=False)
+    other = resolve_settings("wyckoff-transformer", "mpts_52", None, [])
     assert other.training.epochs == shipped["mpts52"]["training"]["epochs"]
-    tuned = resolve_settings("wyckoff-transformer", "mp_20", None, [], fine_tune=True)
+    checkpoint = replace(found.model, temperature=1.2)
+    tuned = resolve_settings("wyckoff-transformer", "mp_20", None, ["model.dropout=0.3"], checkpoint)
+    assert tuned.model == replace(checkpoint, dropout=0.3)
     assert tuned.training.learning_rate == shipped["finetune"]["training"]["learning_rate"]
 
 
@@ -114,7 +117,14 @@ def test_fine_tuning_goes_on_with_a_checkpoint(train, tiny_model, tmp_path):
     assert "fine-tuned from" in (tmp_path / "run/best/README.md").read_text()
     sized = train("--from", tiny_model, "--out", tmp_path / "other", "--set", "model.width=32")
     assert sized.exit_code == 2
-    assert "that of the checkpoint" in sized.stderr
+    assert "model.width is 32, and 16 in the checkpoint" in sized.stderr
+
+
+def test_fine_tuning_may_change_how_the_model_learns(train, tiny_model, tmp_path):
+    result = train("--from", tiny_model, "--out", tmp_path / "run", *BRIEF, "--set=model.substitution=0.5")
+    assert result.exit_code == 0, result.output
+    assert load(tmp_path / "run/best").config.substitution == 0.5
+    assert load(tiny_model).config.substitution != 0.5
 
 
 def test_a_run_is_never_overwritten_and_goes_on_when_asked(train, tmp_path):
@@ -166,9 +176,9 @@ def test_settings_that_cannot_be_are_refused_before_anything_is_written(train, t
 
 def test_unknown_families_and_data_are_refused(invoke, table_file, tmp_path):
     with pytest.raises(UnknownNameError, match="wyckoff-transformer"):
-        resolve_settings("nonsense", "mp_20", None, [], fine_tune=False)
+        resolve_settings("nonsense", "mp_20", None, [])
     with pytest.raises(ConfigError, match=r"model\.width"):
-        resolve_settings("wyckoff-transformer", "mp_20", None, ["model.width=1"], fine_tune=True)
+        resolve_settings("wyckoff-transformer", "mp_20", None, ["model.width=64"], WyckoffTransformerConfig())
     result = invoke("train", "wyckoff-transformer", "--data", "nowhere.parquet", "--out", tmp_path / "run")
     assert result.exit_code == 2
     assert "nowhere.parquet" in result.stderr

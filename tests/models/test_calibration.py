@@ -7,7 +7,7 @@ import pytest
 
 from aristotype.crystal import Conditions, GeneBatch, template_keys
 from aristotype.models.wyckoff_transformer import WyckoffTransformer, calibrated
-from aristotype.models.wyckoff_transformer._calibration import _balanced, element_shares
+from aristotype.models.wyckoff_transformer._calibration import _balanced, share_moments
 from aristotype.models.wyckoff_transformer._memory import num_distinct
 from aristotype.models.wyckoff_transformer._model import MOST_REJECTED
 from tests.models.worlds import all_genes, closed_world, frequencies
@@ -77,23 +77,35 @@ def test_the_temperature_is_no_worse_than_none(plain, model, world):
 
 
 def test_elements_are_shifted_to_the_shares_of_the_genes(plain, world):
-    """Expected sites of each element, exactly, before and after.
+    """Expected share of each element in the sites and in the atoms, exactly, before and after.
 
     With two elements most of them are settled by how many different ones there are; what is free moves the right way.
     """
 
-    def shares(model: WyckoffTransformer) -> np.ndarray:
-        weight = np.exp(model.log_prob(world))[:, None]
-        sites = np.array([(weight * (world.elements == z)).sum() for z in ELEMENTS])
-        return sites / sites.sum()
+    def shares(weight: np.ndarray) -> np.ndarray:
+        moments = sum(w * share_moments(world.take([row]), ELEMENTS)[:2] for row, w in enumerate(weight))
+        return moments / moments.sum(axis=1, keepdims=True)
 
-    before = shares(plain)
-    scarce = ELEMENTS[int(before.argmin())]
-    genes = GeneBatch.concatenate([world, world.take(np.flatnonzero((world.elements == scarce).any(axis=1)))])
-    wanted = element_shares(genes, ELEMENTS)
-    after = shares(_balanced(plain, genes))
-    assert abs(before - wanted).max() > 0.05
-    assert abs(after - wanted).max() < 0.9 * abs(before - wanted).max()
+    def expected(model: WyckoffTransformer) -> np.ndarray:
+        return shares(np.exp(model.log_prob(world)))
+
+    before = expected(plain)
+    scarce = ELEMENTS[int(before[1].argmin())]
+    on_large = ((world.elements == scarce) & (world.wyckoffs == world.wyckoffs.max(axis=1, keepdims=True))).any(axis=1)
+    times = 40 * (1 + 2 * on_large)
+    wanted = shares(times)
+    after = expected(_balanced(plain, world.take(np.repeat(np.arange(len(world)), times)), gain=2))
+    assert (abs(before - wanted).max(axis=1) > 0.05).all()
+    assert (abs(after - wanted).max(axis=1) < 0.9 * abs(before - wanted).max(axis=1)).all()
+
+
+def test_moments_are_those_of_the_atoms():
+    """Rock salt and fluorite: shares 1/2 and 1/2, 1/3 and 2/3."""
+    genes = GeneBatch.from_lists([225, 225], [[11, 17], [20, 9]], [[0, 1], [0, 2]])
+    moments = share_moments(genes, (9, 11, 17, 20, 26)) * 2
+    assert moments[0].tolist() == [1, 1, 1, 1, 0]
+    assert moments[1] == pytest.approx([2 / 3, 1 / 2, 1 / 2, 1 / 3, 0])
+    assert moments[2] == pytest.approx([4 / 9, 1 / 4, 1 / 4, 1 / 9, 0])
 
 
 @pytest.mark.parametrize("asked", [{}, {"num_sites": 2}])

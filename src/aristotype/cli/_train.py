@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from contextlib import redirect_stderr
-from dataclasses import dataclass, field, make_dataclass, replace
+from dataclasses import dataclass, field, fields, make_dataclass, replace
 from importlib import import_module
 from importlib.resources import files
 from io import StringIO
@@ -32,6 +32,7 @@ class Family:
     model: str
     fit: str
     defaults: dict[str, str]  # configuration by dataset; that of "" for all others
+    tunable: frozenset[str]  # settings of the model that a checkpoint leaves open
 
     def get(self, name: str) -> Any:
         """What the module calls `name`."""
@@ -45,6 +46,7 @@ _FAMILIES = {
         model="WyckoffTransformer",
         fit="fit",
         defaults={"": "mp20.toml", "mpts_52": "mpts52.toml"},
+        tunable=frozenset({"dropout", "substitution", "diversity"}),
     ),
     "wyckoff-transformer-paper": Family(
         module="aristotype.models.wyckoff_transformer.paper",
@@ -52,6 +54,7 @@ _FAMILIES = {
         model="WyckoffTransformerPaper",
         fit="fit_paper",
         defaults={"": "paper.toml"},
+        tunable=frozenset({"dropout", "prefix_share"}),
     ),
 }
 _TRIAL_STEPS = 10  # of a time estimate
@@ -107,14 +110,17 @@ def train(
     """
     from aristotype.training import rank_and_world, to_toml
 
-    settings = resolve_settings(model, data, config, overrides or [], fine_tune=start is not None)
+    checkpoint = None if start is None else _checkpoint(start, model)
+    settings = resolve_settings(model, data, config, overrides or [], checkpoint and checkpoint.config)
     writes = rank_and_world()[0] == 0
     if writes and not resume:
         refuse_overwrite_run(out)
     prepared = _prepared(data, processes, writes)
     genes = _split(prepared, "train"), _split(prepared, "val")
     family = _FAMILIES[model]
-    begin = settings.model if start is None else _checkpoint(start, model, family)
+    begin = settings.model
+    if checkpoint is not None:
+        begin = checkpoint.with_config(**{name: getattr(settings.model, name) for name in family.tunable})
     if dry_run:
         if writes:
             _estimate(family, begin, genes, settings, prepared)
@@ -137,7 +143,9 @@ def train(
         say(f"The best checkpoint is {printable(out / 'best')}: aristotype generate --model {printable(out / 'best')}")
 
 
-def resolve_settings(model: str, data: str, config: Path | None, overrides: list[str], *, fine_tune: bool) -> Any:
+def resolve_settings(
+    model: str, data: str, config: Path | None, overrides: list[str], checkpoint: Any | None = None
+) -> Any:
     """All settings of a run: shipped defaults, then a file, then single values.
 
     Args:
@@ -145,32 +153,42 @@ def resolve_settings(model: str, data: str, config: Path | None, overrides: list
         data: Name of the dataset, which chooses the defaults.
         config: A TOML file.
         overrides: Texts `training.epochs=3`.
-        fine_tune: Whether a checkpoint says what the model is.
+        checkpoint: Configuration of the model that is fine-tuned, which only `tunable` settings may change.
 
     Returns:
-        an object with the fields `model` (unless `fine_tune`) and `training`.
+        an object with the fields `model` and `training`.
 
     Raises:
         UnknownNameError: there is no such family.
-        ConfigError: an unknown key, or a value of the wrong type or out of range.
+        ConfigError: an unknown key, a value of the wrong type or out of range, or another model than the checkpoint's.
     """
     from aristotype.training import TrainingConfig, load_config
 
-    if model not in _FAMILIES:
-        raise UnknownNameError(f"no family {model!r} can be trained; there are {', '.join(_FAMILIES)}")
-    if fine_tune and (sized := [text for text in overrides if text.strip().startswith("model.")]):
-        raise ConfigError(
-            f"--set {sized[0]} goes with a fresh model; with --from the model is that of the checkpoint: leave it out"
-        )
-    family = _FAMILIES[model]
-    parts: list[tuple[str, Any, Any]] = [("training", TrainingConfig, field(default=TrainingConfig(epochs=1)))]
-    if not fine_tune:
-        kind = family.get(family.config)
-        parts.insert(0, ("model", kind, field(default_factory=kind)))
+    family = _family(model)
+    kind = family.get(family.config)
+    parts: list[tuple[str, Any, Any]] = [
+        ("model", kind, field(default_factory=kind)),
+        ("training", TrainingConfig, field(default=TrainingConfig(epochs=1))),
+    ]
     settings = make_dataclass("Settings", parts, frozen=True, kw_only=True)
-    shipped = "finetune.toml" if fine_tune else family.defaults.get(data, family.defaults[""])
-    defaults: Any = load_config(settings, Path(str(files("aristotype.models"))) / "configs" / shipped)
-    return load_config(settings, config, overrides, base=defaults)
+    shipped = family.defaults.get(data, family.defaults[""]) if checkpoint is None else "finetune.toml"
+    begin = None if checkpoint is None else settings(model=checkpoint)
+    defaults: Any = load_config(settings, Path(str(files("aristotype.models"))) / "configs" / shipped, base=begin)
+    found: Any = load_config(settings, config, overrides, base=defaults)
+    if checkpoint is not None:
+        for name in (f.name for f in fields(kind) if f.name not in family.tunable):
+            if getattr(found.model, name) != getattr(checkpoint, name):
+                raise ConfigError(
+                    f"model.{name} is {getattr(found.model, name)}, and {getattr(checkpoint, name)} in the checkpoint; "
+                    f"--from leaves only {', '.join(sorted(family.tunable))} open: leave it out, or train a fresh model"
+                )
+    return found
+
+
+def _family(name: str) -> Family:
+    if name not in _FAMILIES:
+        raise UnknownNameError(f"no family {name!r} can be trained; there are {', '.join(_FAMILIES)}")
+    return _FAMILIES[name]
 
 
 def refuse_overwrite_run(out: Path) -> None:
@@ -202,11 +220,11 @@ def _split(prepared: PreparedDataset, split: str) -> GeneBatch:
         ) from error
 
 
-def _checkpoint(start: str, name: str, family: Family) -> Any:
+def _checkpoint(start: str, name: str) -> Any:
     """The model to go on with."""
     from aristotype.models import load
 
-    model = load(start)
+    family, model = _family(name), load(start)
     if not isinstance(model, family.get(family.model)):
         raise CheckpointError(f"{start} is a {type(model).__name__}, which {name} cannot go on with; name another")
     return model

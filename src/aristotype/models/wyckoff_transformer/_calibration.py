@@ -12,20 +12,23 @@ from numpy.typing import NDArray
 from aristotype.crystal import GeneBatch, gene_keys
 from aristotype.models.wyckoff_transformer._memory import num_distinct
 from aristotype.models.wyckoff_transformer._model import WyckoffTransformer
-from aristotype.symmetry import mirror_image
+from aristotype.symmetry import mirror_image, tables
 
-TEMPERATURES = tuple(round(0.9 + 0.05 * step, 2) for step in range(9))
-
+TEMPERATURES = tuple(round(0.8 + 0.05 * step, 2) for step in range(13))
 
 LEAST_SHARE = 0.04
 """Splits without repeated genes say too little of how often known crystals come, and pushing training genes below this
 takes from the charge balance of the others (see docs/benchmarks.md)."""
-BALANCE_ROUNDS = 2
+BALANCE_ROUNDS = 8
 BALANCE_GENES = 20_000
+"""Most genes sampled to count elements: as many as there are to compare with, if those are fewer."""
+BALANCE_GAIN = 1.5
+"""Above one, because the elements of a site that is sure of them answer little to a shift; falls as 1 / round."""
 BALANCE_COST = 0.01
-"""Most nats of held-out likelihood that a gene may lose by the shift."""
+"""Most nats of held-out likelihood that a gene may lose by it."""
 BALANCE_PRIOR = 20.0
 """Sites of each element added to both counts that are compared, so that rare elements stay where they are."""
+LEAST_VARIANCE = 0.01
 
 
 def calibrated(model: WyckoffTransformer, train_genes: GeneBatch, held_out: GeneBatch) -> WyckoffTransformer:
@@ -35,49 +38,72 @@ def calibrated(model: WyckoffTransformer, train_genes: GeneBatch, held_out: Gene
       smallest mean negative log-likelihood of the held-out genes, times the configuration's `diversity`.
     - Training genes are given the share of probability with which they recur in the held-out genes, and at least
       `LEAST_SHARE` (see `WyckoffTransformer.known_correction`).
-    - Every element's logit is shifted so that the sampled sites hold each element as often as those of all these genes,
-      unless the held-out genes lose more than `BALANCE_COST` by it.
+    - Every element's logit is shifted, in proportion to the site's share of the atoms too, so that elements hold as
+      many of the sites and of the atoms of samples as of all these genes; unless the held-out genes lose more than
+      `BALANCE_COST` by it.
     """
-    plain = _with(model, temperature=1.0, known_rejection=0.0)
-    cooled = min(
-        (_with(plain, temperature=t) for t in TEMPERATURES), key=lambda m: -float(m.log_elements(held_out).mean())
-    )
-    cooled = _with(cooled, temperature=cooled.config.temperature * model.config.diversity)
+    plain = model.with_config(temperature=1.0, known_rejection=0.0)
+    cooled = plain.with_config(temperature=best_temperature(plain, held_out) * model.config.diversity)
     share = max(LEAST_SHARE, recurrence(cooled, held_out))
-    best = _with_share(cooled, train_genes, share)
+    plain = _with_share(cooled, train_genes, share)
     everything = GeneBatch.concatenate([train_genes, held_out])
+    best = plain
     for number in range(BALANCE_ROUNDS):
-        shifted = _with_share(_balanced(best, everything, seed=number), train_genes, share)
-        if best.log_prob(held_out).mean() - shifted.log_prob(held_out).mean() > BALANCE_COST:
-            break
-        best = shifted
-    return best
+        shifted = _balanced(best, everything, gain=BALANCE_GAIN / (1 + number), seed=number)
+        best = _with_share(shifted, train_genes, share)
+    cost = plain.log_prob(held_out).mean() - best.log_prob(held_out).mean()
+    return best if cost <= BALANCE_COST else plain
 
 
-def element_shares(genes: GeneBatch, elements: tuple[int, ...]) -> NDArray[np.float64]:
-    """(vocabulary,) share of the sites that hold each element, with a prior so that rare elements do not run away."""
-    counts = np.bincount(genes.elements[genes.elements > 0], minlength=128)[list(elements)]
-    sites = counts * (BALANCE_GENES / max(1, len(genes))) + BALANCE_PRIOR
-    shares: NDArray[np.float64] = sites / sites.sum()
-    return shares
+def best_temperature(model: WyckoffTransformer, held_out: GeneBatch) -> float:
+    """The temperature with the smallest mean NLL of the elements: a parabola through the best three `TEMPERATURES`."""
+    nats = [-float(model.with_config(temperature=t).log_elements(held_out).mean()) for t in TEMPERATURES]
+    best = int(np.clip(np.argmin(nats), 1, len(nats) - 2))
+    before, least, after = nats[best - 1 : best + 2]
+    bend = before - 2 * least + after
+    step = 0.5 * (before - after) / bend if bend > 0 else 0.0
+    return TEMPERATURES[best] + float(np.clip(step, -1, 1)) * (TEMPERATURES[best + 1] - TEMPERATURES[best])
 
 
-def _balanced(model: WyckoffTransformer, genes: GeneBatch, seed: int = 0) -> WyckoffTransformer:
-    """The model with every element's logit shifted by the log of its share in genes over that in samples."""
+def share_moments(genes: GeneBatch, elements: tuple[int, ...]) -> NDArray[np.float64]:
+    """(3, vocabulary) a mean gene's sums over the sites of each element of 1, the share of the atoms and its square."""
+    row, site = np.nonzero(genes.elements)
+    multiplicity = tables().padded("multiplicity", fill=0).astype(np.float64)
+    atoms = multiplicity[genes.space_group[row], genes.wyckoffs[row, site]]
+    share: NDArray[np.float64] = atoms / np.bincount(row, atoms, minlength=len(genes))[row]
+    sums = [np.bincount(genes.elements[row, site], share**power, minlength=128) for power in range(3)]
+    moments: NDArray[np.float64] = np.array(sums)[:, list(elements)] / max(1, len(genes))
+    return moments
+
+
+def _balanced(model: WyckoffTransformer, genes: GeneBatch, gain: float = 1.0, seed: int = 0) -> WyckoffTransformer:
+    """The model with logits shifted towards the sites and the shares of the atoms that each element holds in genes.
+
+    One Newton step of the log-linear model with the features 1 and share for each element, its covariance that of the
+    genes alone.
+    """
     elements = model.config.elements
-    sampled = model.sample(BALANCE_GENES, seed=seed, score=False).genes()
-    shift = np.log(element_shares(genes, elements) / element_shares(sampled, elements))
-    shifted = _with(model)
+    count = min(BALANCE_GENES, len(genes))
+    sampled = model.sample(count, seed=seed, score=False).genes()
+    wanted, found = share_moments(genes, elements), share_moments(sampled, elements)
+    prior = BALANCE_PRIOR / count * wanted.sum(axis=1, keepdims=True) / wanted[0].sum()
+    wanted, found = wanted + prior, found + prior
+    mean, mean_found = wanted[1] / wanted[0], found[1] / found[0]
+    tilt = (mean - mean_found) / np.maximum(wanted[2] / wanted[0] - mean**2, LEAST_VARIANCE)
+    shift = np.log(wanted[0] / wanted[0].sum()) - np.log(found[0] / found[0].sum()) - tilt * mean_found
+    shifted = model.with_config()
+    step = gain * model.config.temperature
     with torch.no_grad():
         for member in shifted.members:
-            member.bias.add_(torch.from_numpy(shift * model.config.temperature).to(member.bias))
+            member.bias.add_(torch.from_numpy(step * shift).to(member.bias))
+            member.tilt.add_(torch.from_numpy(step * tilt).to(member.tilt))
     return shifted
 
 
 def _with_share(model: WyckoffTransformer, train_genes: GeneBatch, share: float) -> WyckoffTransformer:
     """The model with training genes drawn again so often that they have a share of its probability."""
     model.memory.known[:] = known_mass(model, train_genes)
-    return _with(model, known_rejection=_rejection(model, share))
+    return model.with_config(known_rejection=_rejection(model, share))
 
 
 def known_mass(model: WyckoffTransformer, train_genes: GeneBatch) -> NDArray[np.float64]:
@@ -103,7 +129,7 @@ def _rejection(model: WyckoffTransformer, share: float) -> float:
     weight[:, :width] = (groups * given)[:, None] * counts[:, :width]
 
     def recurring(rejection: float) -> float:
-        trial = _with(model, known_rejection=rejection)
+        trial = model.with_config(known_rejection=rejection)
         rejected, mass = trial.rejection(rows.ravel(), kinds.ravel())
         return float((weight.ravel() * mass * (1 - rejected) / (1 - rejected * mass)).sum())
 
@@ -131,10 +157,3 @@ def both_hands(genes: GeneBatch) -> GeneBatch:
     both = GeneBatch.concatenate([genes, mirrored])
     _, first = np.unique(np.array([key.hex() for key in gene_keys(both).tolist()]), return_index=True)
     return both.take(np.sort(first))
-
-
-def _with(model: WyckoffTransformer, **changes: float) -> WyckoffTransformer:
-    """The same weights under another configuration."""
-    settings = model.settings()
-    settings["model"].update(changes)
-    return WyckoffTransformer.from_checkpoint(settings, model.tensors())

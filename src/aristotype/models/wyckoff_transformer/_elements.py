@@ -54,6 +54,7 @@ class ElementNetwork(nn.Module):
         self.norm = nn.LayerNorm(width)
         self.out = nn.Linear(width, config.element_width)
         self.bias = nn.Parameter(torch.zeros(len(config.elements)))
+        self.tilt = nn.Parameter(torch.zeros(len(config.elements)))
         self.drop = nn.Dropout(config.dropout)
         self.temperature = config.temperature
 
@@ -88,7 +89,7 @@ class ElementNetwork(nn.Module):
         x = self.drop(self.current(context) + seen)
         for layer in self.decoder:
             x = layer(x, causal=True)
-        return self.logits(x, table)
+        return self.logits(x, shares, table)
 
     def _read(self, group: Tensor, wyckoffs: Tensor, shares: Tensor, kinds: Tensor) -> Tensor:
         """`encode`, each different template once where there is no dropout: descriptions of a gene share theirs."""
@@ -99,9 +100,9 @@ class ElementNetwork(nn.Module):
         row = owner.new_empty(len(different)).scatter_(0, owner, torch.arange(len(owner), device=owner.device))
         return self.encode(group[row], wyckoffs[row], shares[row], kinds[row])[owner]
 
-    def logits(self, x: Tensor, table: Tensor) -> Tensor:
-        """Logits (..., vocabulary) from the last layer's output and the element vectors."""
-        return (self.out(self.norm(x)) @ table.T + self.bias) / self.temperature
+    def logits(self, x: Tensor, shares: Tensor, table: Tensor) -> Tensor:
+        """Logits (..., vocabulary) from the last layer's output, shares of the atoms (..., 1) and element vectors."""
+        return (self.out(self.norm(x)) @ table.T + self.bias + shares * self.tilt) / self.temperature
 
     def log_prob(self, group: Tensor, wyckoffs: Tensor, elements: Tensor) -> Tensor:
         """Log-probabilities (n,) in nats of sorted element assignments to sorted templates of equal length.
@@ -166,7 +167,7 @@ class Decoding:
         x = (self.current[:rows, site] + seen)[:, None]
         for layer, cache in zip(self.network.decoder, self.caches, strict=True):
             x = layer.step(x, cache, site)
-        return self.network.logits(x[:, 0], self.table)
+        return self.network.logits(x[:, 0], self.shares[:rows, site], self.table)
 
 
 def assignment_mask(wyckoffs: Tensor, elements: Tensor, present: Tensor, kinds: Tensor) -> Tensor:

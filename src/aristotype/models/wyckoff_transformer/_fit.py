@@ -56,7 +56,7 @@ def fit(
             torch.manual_seed(training.seed)
             fitted = WyckoffTransformer.for_training(model, train_genes)
     else:
-        fitted = model
+        fitted = model.with_config(temperature=1.0, known_rejection=0.0)  # set again when the run ends
     longest = int(train_genes.num_sites.max(initial=0))
     if longest > fitted.config.max_sites:
         raise InputError(

@@ -212,6 +212,16 @@ class WyckoffTransformer(nn.Module):
             model._written = written.double().numpy()
         return model
 
+    def with_config(self, **changes: Any) -> WyckoffTransformer:
+        """A copy with the same weights under another configuration of the same sizes.
+
+        Raises:
+            ConfigError: a setting that does not exist or is out of range.
+        """
+        settings = self.settings()
+        settings["model"] = to_dict(replace(self.config, **changes))
+        return WyckoffTransformer.from_checkpoint(settings, self.tensors())
+
     # Training
 
     def loss(self, batch: TrainingBatch) -> tuple[Tensor, dict[str, Tensor]]:

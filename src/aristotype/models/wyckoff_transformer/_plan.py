@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from math import prod
 
 import numpy as np
@@ -15,14 +15,11 @@ from aristotype.models.wyckoff_transformer._config import WyckoffTransformerConf
 from aristotype.models.wyckoff_transformer._formula import Bools, ElementAssignment, FormulaTarget
 from aristotype.models.wyckoff_transformer._limits import fewest_atoms, primitive_multiplicities, without_freedom
 from aristotype.models.wyckoff_transformer._memory import TemplateMemory
+from aristotype.models.wyckoff_transformer._partial import Images, Known, grouped
 from aristotype.models.wyckoff_transformer._rules import ElementRule, FormulaRule, OpenRule
 from aristotype.models.wyckoff_transformer._writer import STOP
-from aristotype.symmetry import relabellings
 
 _MOST_CELLS = 4_000_000  # a byte each, for every letter of a group: about 100 MB
-
-Known = tuple[tuple[int, tuple[int, ...]], ...]
-"""Known sites of a partial crystal: (letter, vocabulary indices on it), letters increasing."""
 
 
 class Plan:
@@ -38,13 +35,12 @@ class Plan:
         self._targets: dict[tuple[int, int, Known], FormulaTarget] = {}
         self._assignments: dict[tuple[int, tuple[int, ...], Known], ElementAssignment | None] = {}
         self._placements: dict[tuple[int, tuple[int, ...]], list[Known]] = {}
-        self._images: dict[int, list[Known]] = {}
-        self._image_counts: dict[tuple[int, tuple[int, ...], tuple[int, ...] | None], int] = {}
         self.vocabulary = self._allowed_elements()
         self.required = frozenset(self._known_elements(conditions.required_elements, "required"))
         self.formula = () if conditions.formula is None else tuple(count for _, count in conditions.formula)
         self.formula_elements = tuple(self._index[z] for z, _ in conditions.formula or ())
         self.partial = self._read_partial()
+        self.images = Images(self.partial)
         self.template = None if conditions.template is None else templates_of(conditions.template)
         self.max_atoms = self._largest_cell()
         self._check_size()
@@ -100,7 +96,7 @@ class Plan:
         indices = self._known_elements(partial.elements[0][partial.elements[0] > 0].tolist(), "in the partial crystal")
         if not self.vocabulary[indices].all():
             raise InfeasibleConditionsError("the partial crystal holds an element that the other conditions exclude")
-        return _grouped(letters, indices)
+        return grouped(letters, indices)
 
     def _sites_with_partial(self) -> int:
         known = {element for _, elements in self.partial for element in elements}
@@ -189,35 +185,9 @@ class Plan:
         """Ways in which the known sites fit on a canonical template with the rest completable; [()] without any."""
         key = (number, letters)
         if key not in self._placements:
-            found = self.images_within(number, letters)
+            found = self.images.within(number, letters)
             self._placements[key] = [known for known in found if self._completable(number, letters, known)]
         return self._placements[key]
-
-    def images(self, number: int) -> list[Known]:
-        """The known sites under every relabelling of the group; [()] without any."""
-        if number not in self._images:
-            flat = [(letter, element) for letter, elements in self.partial for element in elements]
-            elements = [element for _, element in flat]
-            moved = np.unique(relabellings(number)[:, [letter for letter, _ in flat]], axis=0)
-            self._images[number] = sorted({_grouped(letters, elements) for letters in moved.tolist()})
-        return self._images[number]
-
-    def images_within(self, number: int, letters: Sequence[int], elements: Sequence[int] | None = None) -> list[Known]:
-        """The images of the known sites whose letters, or sites if elements are given, are among these."""
-        there = Counter(letters if elements is None else zip(letters, elements, strict=True))
-        found = []
-        for known in self.images(number):
-            sites = [(letter, element) for letter, own in known for element in own]
-            if not Counter([letter for letter, _ in sites] if elements is None else sites) - there:
-                found.append(known)
-        return found
-
-    def count_images(self, number: int, letters: Sequence[int], elements: Sequence[int] | None = None) -> int:
-        """How many `images_within` there are; kept, because few templates and genes come up often."""
-        key = (number, tuple(letters), None if elements is None else tuple(elements))
-        if key not in self._image_counts:
-            self._image_counts[key] = len(self.images_within(number, letters, elements))
-        return self._image_counts[key]
 
     def _completable(self, number: int, letters: tuple[int, ...], known: Known) -> bool:
         if self.formula:
@@ -293,7 +263,7 @@ class Plan:
         Args:
             number: the space group.
             prefix: letters so far.
-            image: one of `images(number)`, which must be among the letters.
+            image: one of `images.of_group(number)`, which must be among the letters.
         """
         key = (number, prefix, image)
         if key not in self._masks:
@@ -404,14 +374,6 @@ class Plan:
             assert assignment is not None, "a template that does not fit the formula was drawn"
             return FormulaRule(assignment, self.formula_elements, len(self.vocabulary))
         return OpenRule(letters, self.vocabulary, self.required, dict(known))
-
-
-def _grouped(letters: Iterable[int], elements: Iterable[int]) -> Known:
-    """Sites as (letter, sorted elements) pairs, letters increasing."""
-    by_letter: dict[int, list[int]] = {}
-    for letter, element in zip(letters, elements, strict=True):
-        by_letter.setdefault(letter, []).append(element)
-    return tuple((letter, tuple(sorted(by_letter[letter]))) for letter in sorted(by_letter))
 
 
 def _span(numbers: range) -> str:

@@ -21,7 +21,8 @@ from aristotype.models.blocks import uniforms
 from aristotype.models.wyckoff_transformer._elements import ElementNetwork, following_on_letter, site_mask
 from aristotype.models.wyckoff_transformer._memory import CONCENTRATION
 from aristotype.models.wyckoff_transformer._model import WyckoffTransformer
-from aristotype.models.wyckoff_transformer._plan import Known, Plan
+from aristotype.models.wyckoff_transformer._partial import Known
+from aristotype.models.wyckoff_transformer._plan import Plan
 from aristotype.models.wyckoff_transformer._rules import ElementRule
 from aristotype.models.wyckoff_transformer._writer import STOP
 
@@ -156,7 +157,7 @@ def _draw_templates(model: WyckoffTransformer, plan: Plan, seed: int, rows: NDAr
     letters[remembered, :width] = memory.templates.wyckoffs[picked[remembered]]
     new = np.flatnonzero(picked < 0)
     if len(new):
-        images = [plan.images(number) for number in group[new].tolist()]
+        images = [plan.images.of_group(number) for number in group[new].tolist()]
         which = uniforms(seed, rows[new], _IMAGE, 1)[:, 0].tolist()
         chosen = [own[int(draw * len(own))] for own, draw in zip(images, which, strict=True)]
         draws = uniforms(seed, rows[new], _LETTERS, model.config.max_sites + 1)
@@ -198,7 +199,7 @@ def _write(
 
 def _log_ways(plan: Plan, number: int, letters: list[int]) -> float:
     """What corrects for known sites that one image was drawn for, where a template holds several of them."""
-    return float(np.log(len(plan.images(number)) / plan.count_images(number, letters)))
+    return float(np.log(len(plan.images.of_group(number)) / plan.images.count_within(number, letters)))
 
 
 def _canonical_letters(group: NDArray[np.int64], letters: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -252,7 +253,7 @@ def _log_placements(plan: Plan, proposals: _Proposals, elements: NDArray[np.int6
     counts = []
     for number, letters, own in zip(proposals.group.tolist(), proposals.letters, elements, strict=True):
         there = letters >= 0
-        counts.append(plan.count_images(number, letters[there].tolist(), own[there].tolist()))
+        counts.append(plan.images.count_within(number, letters[there].tolist(), own[there].tolist()))
     return np.log(counts)
 
 

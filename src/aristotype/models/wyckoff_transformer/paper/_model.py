@@ -88,8 +88,7 @@ class WyckoffTransformerPaper(nn.Module):
         Raises:
             OutputError: the folder cannot be written; an earlier checkpoint is unchanged.
         """
-        tensors = {**self.state_dict(), _KEYS: torch.from_numpy(self._train_keys.copy())}
-        save_checkpoint(directory, self.settings(), tensors, card, half=half)
+        save_checkpoint(directory, self.settings(), self.tensors(), card, half=half)
 
     def settings(self) -> dict[str, Any]:
         """What `load` builds the model from, as JSON values."""
@@ -100,6 +99,20 @@ class WyckoffTransformerPaper(nn.Module):
             "canonical_version": CANONICAL_VERSION,
             "model": to_dict(self.config),
         }
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Weights, group counts, temperatures and keys by name."""
+        return {**self.state_dict(), _KEYS: torch.from_numpy(self._train_keys.copy())}
+
+    def with_config(self, **changes: Any) -> WyckoffTransformerPaper:
+        """A copy with the same weights under another configuration of the same sizes.
+
+        Raises:
+            ConfigError: a setting out of range.
+        """
+        settings = self.settings()
+        settings["model"] = to_dict(replace(self.config, **changes))
+        return WyckoffTransformerPaper.from_checkpoint(settings, self.tensors())
 
     @staticmethod
     def from_checkpoint(settings: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> WyckoffTransformerPaper:
