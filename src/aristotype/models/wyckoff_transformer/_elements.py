@@ -81,24 +81,29 @@ class ElementNetwork(nn.Module):
     def forward(self, group: Tensor, wyckoffs: Tensor, elements: Tensor, kinds: Tensor) -> Tensor:
         """Logits (n, S, vocabulary) for genes of equal length; elements (n, S) are indices in the vocabulary."""
         shares = self.shares(group, wyckoffs)
-        context = self._read(group, wyckoffs, shares, kinds)
+        current, previous = self._read(group, wyckoffs, shares, kinds)
         table = self.elements()
         filled = torch.cumsum(shares * table[elements], dim=1)
-        seen = self.previous(context) + self.element_in(table)[elements] + self.formula_in(filled)
+        seen = previous + self.element_in(table)[elements] + self.formula_in(filled)
         seen = torch.cat([self.start.expand(len(group), 1, -1), seen[:, :-1]], dim=1)
-        x = self.drop(self.current(context) + seen)
+        x = self.drop(current + seen)
         for layer in self.decoder:
             x = layer(x, causal=True)
         return self.logits(x, shares, table)
 
-    def _read(self, group: Tensor, wyckoffs: Tensor, shares: Tensor, kinds: Tensor) -> Tensor:
-        """`encode`, each different template once where there is no dropout: descriptions of a gene share theirs."""
+    def _read(self, group: Tensor, wyckoffs: Tensor, shares: Tensor, kinds: Tensor) -> tuple[Tensor, Tensor]:
+        """What the decoder hears of each site (n, S, width), when it writes it and when it writes the next one.
+
+        Each different template is read once where there is no dropout: descriptions of a gene share theirs.
+        """
         if self.training:
-            return self.encode(group, wyckoffs, shares, kinds)
+            context = self.encode(group, wyckoffs, shares, kinds)
+            return self.current(context), self.previous(context)
         templates = torch.cat([group[:, None], kinds[:, None], wyckoffs], dim=1)
         different, owner = torch.unique(templates, dim=0, return_inverse=True)
         row = owner.new_empty(len(different)).scatter_(0, owner, torch.arange(len(owner), device=owner.device))
-        return self.encode(group[row], wyckoffs[row], shares[row], kinds[row])[owner]
+        context = self.encode(group[row], wyckoffs[row], shares[row], kinds[row])
+        return self.current(context)[owner], self.previous(context)[owner]
 
     def logits(self, x: Tensor, shares: Tensor, table: Tensor) -> Tensor:
         """Logits (..., vocabulary) from the last layer's output, shares of the atoms (..., 1) and element vectors."""
