@@ -29,6 +29,7 @@ BALANCE_COST = 0.01
 BALANCE_PRIOR = 20.0
 """Sites of each element added to both counts that are compared, so that rare elements stay where they are."""
 LEAST_VARIANCE = 0.01
+"""Of the shares of the atoms of an element's sites: some elements nearly always hold the same share."""
 
 
 def calibrated(model: WyckoffTransformer, train_genes: GeneBatch, held_out: GeneBatch) -> WyckoffTransformer:
@@ -45,14 +46,14 @@ def calibrated(model: WyckoffTransformer, train_genes: GeneBatch, held_out: Gene
     plain = model.with_config(temperature=1.0, known_rejection=0.0)
     cooled = plain.with_config(temperature=best_temperature(plain, held_out) * model.config.diversity)
     share = max(LEAST_SHARE, recurrence(cooled, held_out))
-    plain = _with_share(cooled, train_genes, share)
+    uneven = _with_share(cooled, train_genes, share)
     everything = GeneBatch.concatenate([train_genes, held_out])
-    best = plain
+    best = uneven
     for number in range(BALANCE_ROUNDS):
         shifted = _balanced(best, everything, gain=BALANCE_GAIN / (1 + number), seed=number)
         best = _with_share(shifted, train_genes, share)
-    cost = plain.log_prob(held_out).mean() - best.log_prob(held_out).mean()
-    return best if cost <= BALANCE_COST else plain
+    cost = uneven.log_prob(held_out).mean() - best.log_prob(held_out).mean()
+    return best if cost <= BALANCE_COST else uneven
 
 
 def best_temperature(model: WyckoffTransformer, held_out: GeneBatch) -> float:
