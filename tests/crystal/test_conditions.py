@@ -187,3 +187,9 @@ def test_conditions_are_frozen():
     with pytest.raises(AttributeError):
         asked.formula = None
     assert hash(asked) == hash(Conditions(formula="Fe2O2"))
+
+
+@pytest.mark.parametrize("name", ["space_groups", "allowed_elements", "required_elements", "excluded_elements"])
+def test_a_text_is_no_list(name):
+    with pytest.raises(InputError, match=f"{name} is the text 'CO'; give a list"):
+        Conditions(**{name: "CO"})

@@ -242,3 +242,17 @@ def test_files_and_objects_mix(tmp_path):
     atoms = table_of(random_crystal(62, np.random.default_rng(0))).to_atoms()[0]
     assert encode([path, atoms, path.parent / "salt.cif"], ids=["a", "b", "c"]).ids == ["a", "b", "c"]
     assert encode([path, atoms]).ids == ["salt", "1"]
+
+
+def test_a_cif_that_was_cut_off_between_two_sites_is_refused(tmp_path):
+    """It is a sound CIF of another crystal; only its sum formula tells."""
+    from pymatgen.core import Lattice, Structure
+    from pymatgen.io.cif import CifWriter
+
+    structure = Structure.from_spacegroup(225, Lattice.cubic(5.6), ["Na", "Cl"], [[0, 0, 0], [0.5, 0.5, 0.5]])
+    lines = str(CifWriter(structure)).rstrip().splitlines(keepends=True)
+    (tmp_path / "whole.cif").write_text("".join(lines))
+    (tmp_path / "cut.cif").write_text("".join(lines[:-2]))
+    assert encode(tmp_path / "whole.cif").space_group.tolist() == [225]
+    with pytest.raises(StructureError, match="its atoms are Na4 Cl2 and its sum formula is Na4 Cl4"):
+        encode(tmp_path / "cut.cif")

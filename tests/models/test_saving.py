@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 from pathlib import Path
@@ -30,10 +31,16 @@ def copy(saved, tmp_path) -> Path:
     return Path(shutil.copytree(saved, tmp_path / "copy"))
 
 
+def put_config(folder: Path, config: object) -> None:
+    """As another release would have written it: the hash is right."""
+    record = json.loads((folder / "config.json").read_text())
+    digest = hashlib.sha256(json.dumps(config, sort_keys=True).encode()).hexdigest()
+    (folder / "config.json").write_text(json.dumps({**record, "config": config, "config_sha256": digest}))
+
+
 def change_settings(folder: Path, **changes) -> None:
     record = json.loads((folder / "config.json").read_text())
-    record["config"] |= changes
-    (folder / "config.json").write_text(json.dumps(record))
+    put_config(folder, record["config"] | changes)
 
 
 def test_a_loaded_model_scores_as_the_saved_one(saved, tmp_path):
@@ -108,8 +115,7 @@ def test_checkpoints_of_something_else_are_refused(copy, changes, said):
 
 
 def test_a_configuration_that_is_no_table_is_refused(copy):
-    record = json.loads((copy / "config.json").read_text())
-    (copy / "config.json").write_text(json.dumps({**record, "config": [1, 2]}))
+    put_config(copy, [1, 2])
     with pytest.raises(CheckpointError, match="no table"):
         load(copy)
 
@@ -118,7 +124,7 @@ def test_settings_that_are_missing_are_refused(copy):
     record = json.loads((copy / "config.json").read_text())
     for name in ("tables_sha256", "canonical_version", "model", "family"):
         less = {key: value for key, value in record["config"].items() if key != name}
-        (copy / "config.json").write_text(json.dumps({**record, "config": less}))
+        put_config(copy, less)
         with pytest.raises(CheckpointError):
             load(copy)
 

@@ -110,7 +110,7 @@ def test_a_missing_folder_is_named(tmp_path):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"format_version": 99}, "format version 99, this release reads 1"),
+        ({"format_version": 99}, "format version 99, this release reads 2"),
         ({"extra": 1}, r"unknown keys \['extra'\]"),
         ({"weights": {"sha256": "0"}}, r"missing keys \['half'\]"),
         ({"weights": None}, r"missing keys \['half', 'sha256'\]"),
@@ -120,6 +120,13 @@ def test_another_format_is_refused(saved, change, message):
     record = json.loads((saved / "config.json").read_text())
     (saved / "config.json").write_text(json.dumps(record | change))
     with pytest.raises(CheckpointError, match=message):
+        load_checkpoint(saved)
+
+
+def test_a_changed_configuration_is_refused(saved):
+    record = json.loads((saved / "config.json").read_text())
+    (saved / "config.json").write_text(json.dumps(record | {"config": {**record["config"], "width": 77}}))
+    with pytest.raises(CheckpointError, match="not the one that was saved"):
         load_checkpoint(saved)
 
 

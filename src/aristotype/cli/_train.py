@@ -108,10 +108,11 @@ def train(
 
     --processes is for preparing the data, if that is not done yet.
     """
-    from aristotype.training import rank_and_world, to_toml
+    from aristotype.training import rank_and_world, resolve_device, to_toml
 
     checkpoint = None if start is None else _checkpoint(start, model)
     settings = resolve_settings(model, data, config, overrides or [], checkpoint and checkpoint.config)
+    resolve_device(settings.training.device)  # before anything is written
     writes = rank_and_world()[0] == 0
     if writes and not resume:
         refuse_overwrite_run(out)
@@ -239,11 +240,14 @@ def _estimate(
     trial = replace(settings.training, epochs=None, max_steps=_TRIAL_STEPS, tensorboard=False, patience=0)
     # The figures of so few steps would only mislead.
     with tempfile.TemporaryDirectory(prefix="aristotype-") as folder, redirect_stderr(StringIO()):
-        result = family.get(family.fit)(begin, *genes, trial, Path(folder) / "run", max_validation=8)
+        result = family.get(family.fit)(
+            begin, *genes, trial, Path(folder) / "run", max_validation=8, calibrate_best=False
+        )
     steps = settings.training.total_steps(-(-len(genes[0]) // settings.training.batch_size))
     say(to_toml(settings))
     say(f"# {prepared.statement}; {len(genes[1]):,} rows of val")
-    say(f"# about {steps:,} steps, {seconds_text(steps * result.seconds / max(1, result.step))} without validation")
+    seconds = steps * result.seconds / max(1, result.step)
+    say(f"# about {steps:,} steps, {seconds_text(seconds)} without validation and calibration")
 
 
 def _card(model: str, out: Path, prepared: PreparedDataset, start: str | None, config: str) -> str:

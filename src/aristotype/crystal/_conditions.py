@@ -111,6 +111,16 @@ class Conditions:
         template: GeneBatch | None = None,
         partial: GeneBatch | None = None,
     ) -> None:
+        for name, given in (
+            ("space_groups", space_groups),
+            ("allowed_elements", allowed_elements),
+            ("required_elements", required_elements),
+            ("excluded_elements", excluded_elements),
+        ):
+            if isinstance(given, str):
+                raise InputError(
+                    f"{name} is the text {given!r}; give a list, of numbers for space groups, of symbols for elements"
+                )
         if space_groups is not None and not isinstance(space_groups, Iterable):
             space_groups = (space_groups,)
         values = {

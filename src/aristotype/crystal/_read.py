@@ -11,6 +11,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from aristotype._files import printable
 from aristotype.crystal._checks import Cell
 from aristotype.crystal._objects import from_ase, from_pymatgen
@@ -25,6 +27,8 @@ _LOG = logging.getLogger("aristotype.crystal")
 _BLOCK = re.compile(r"^data_(\S*)", re.IGNORECASE | re.MULTILINE)
 _MAGNETIC = re.compile(r"^\s*_(space_group_magn|atom_site_moment|space_group_symop_magn)", re.IGNORECASE | re.MULTILINE)
 _ATOMS = re.compile(r"^\s*_atom_site[._](fract_x|cartn_x|label)", re.IGNORECASE | re.MULTILINE)
+_FORMULA = re.compile(r"^[ \t]*_chemical_formula_sum[ \t]+([^?.\s].*)$", re.IGNORECASE | re.MULTILINE)
+_HEAVY_HYDROGEN = re.compile(r"\b[DT](?=[\d.\s]|$)")
 _ISOTOPE = re.compile(r"^([ \t]*)[DT](?=[ \t]+[-+.\d])", re.MULTILINE)
 """Deuterium or tritium in front of coordinates, which ASE does not know."""
 
@@ -144,7 +148,30 @@ def _read_cif(text: str, name: str) -> Iterator[Named]:
 def _parse_cif(name: str, block: str) -> list[Named]:
     from pymatgen.io.cif import CifParser
 
-    return [(name, from_pymatgen(CifParser.from_str(block).parse_structures(primitive=False, on_error="raise")[0]))]
+    cell = from_pymatgen(CifParser.from_str(block).parse_structures(primitive=False, on_error="raise")[0])
+    return [(name, cell if isinstance(cell, str) else _unlike_its_formula(block, cell) or cell)]
+
+
+def _unlike_its_formula(block: str, cell: Cell) -> str | None:
+    """Why the atoms of a CIF cannot be all: they are not in the ratio of its sum formula, as after a cut-off file."""
+    from pymatgen.core import Composition, Element
+
+    match = _FORMULA.search(block)
+    if match is None:
+        return None
+    stated = match.group(1).strip("'\" \t")
+    numbers, counts = np.unique(cell.numbers, return_counts=True)
+    there = Composition({Element.from_Z(z): n for z, n in zip(numbers.tolist(), counts.tolist(), strict=True)})
+    try:
+        wanted = Composition(_HEAVY_HYDROGEN.sub("H", stated))
+    except ValueError:  # not in the usual notation: nothing to compare with
+        return None
+    if not wanted or wanted.fractional_composition.almost_equals(there.fractional_composition, rtol=0.02, atol=1e-3):
+        return None
+    return (
+        f"its atoms are {there.formula} and its sum formula is {stated}: sites are missing or the formula is wrong; "
+        "correct the file"
+    )
 
 
 def _split_blocks(text: str) -> list[tuple[str, str]]:

@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from aristotype.crystal import GeneBatch, sorted_genes, template_descriptions
+from aristotype.crystal import GeneBatch, element_symbol, sorted_genes, template_descriptions
 from aristotype.datasets._substitution import Substitution
 from aristotype.errors import InputError
 from aristotype.symmetry import relabelling_table
@@ -56,7 +56,8 @@ class GeneSource:
         if ((genes.elements > 0) & (index[genes.elements] < 0)).any():
             unknown = sorted(set(genes.elements[genes.elements > 0].tolist()) - set(vocabulary))
             raise InputError(
-                f"the training table holds elements {unknown} that the model's vocabulary of {len(vocabulary)} lacks; "
+                f"the training table holds {', '.join(map(element_symbol, unknown))}, which are not among the "
+                f"{len(vocabulary)} elements of the model; "
                 "drop those rows or start a new model"
             )
         self._index = index

@@ -1,6 +1,7 @@
 """A model as a folder: `config.json`, `model.safetensors` and `README.md` (the model card).
 
-`config.json` carries the format version, the sha256 of the weights, and the configuration the model is built from.
+`config.json` carries the format version, the configuration the model is built from, and the sha256 of both it and the
+weights.
 """
 
 from __future__ import annotations
@@ -23,8 +24,8 @@ from ._weights import Tensors, from_bytes, read_bytes, to_bytes, verify_hash
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-FORMAT_VERSION = 1
-_KEYS = {"format_version", "config", "weights"}
+FORMAT_VERSION = 2
+_KEYS = {"format_version", "config", "config_sha256", "weights"}
 _WEIGHT_KEYS = {"sha256", "half"}
 
 
@@ -49,6 +50,7 @@ def save_checkpoint(
     record = {
         "format_version": FORMAT_VERSION,
         "weights": {"sha256": hashlib.sha256(weights).hexdigest(), "half": half},
+        "config_sha256": _digest(config),
         "config": config,
     }
     files = {
@@ -107,7 +109,17 @@ def _read_record(path: Path) -> dict[str, Any]:
         )
     _require_keys(record, _KEYS, path)
     _require_keys(record["weights"], _WEIGHT_KEYS, path)
+    if _digest(record["config"]) != record["config_sha256"]:
+        raise CheckpointError(
+            f"the configuration in {printable(path)} is not the one that was saved: copy the checkpoint again, or "
+            "load the model and use `with_config` to change a setting"
+        )
     return record
+
+
+def _digest(config: Any) -> str:
+    """Hash of JSON values, whatever their layout."""
+    return hashlib.sha256(json.dumps(config, sort_keys=True, allow_nan=False).encode("utf-8")).hexdigest()
 
 
 def _require_keys(record: Any, keys: set[str], path: Path) -> None:

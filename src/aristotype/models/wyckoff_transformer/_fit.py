@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, cast
@@ -33,11 +34,12 @@ def fit(
     settings: Mapping[str, Any] | None = None,
     card: str = "",
     max_validation: int = 3000,
+    calibrate_best: bool = True,
 ) -> TrainingResult:
     """Trains a fresh model (from a configuration) or goes on with one (fine-tuning).
 
     Args:
-        model: a configuration, or a model to go on with; its vocabulary and memory are kept.
+        model: a configuration, or a model to go on with (see `WyckoffTransformer.adapted`).
         train_genes: genes to learn from.
         val_genes: genes to validate on by exact negative log-likelihood; at most `max_validation`, drawn with seed 0.
             Genes with elements outside the vocabulary are left out of it.
@@ -47,22 +49,26 @@ def fit(
         settings: further facts that identify the run.
         card: text of the model card, to which the figures of the run are added.
         max_validation: most validation genes.
+        calibrate_best: whether the best checkpoint is calibrated when the run ends, which takes minutes; a run that is
+            resumed after its end does it again.
 
     Raises:
-        InputError: training genes with more sites than the model writes, or elements outside its vocabulary.
+        InputError: training genes with more sites than the model writes.
     """
     if isinstance(model, WyckoffTransformerConfig):
         with torch.random.fork_rng(devices=[]):  # fresh weights are a function of the seed, and of nothing else
             torch.manual_seed(training.seed)
             fitted = WyckoffTransformer.for_training(model, train_genes)
     else:
-        fitted = model.with_config(temperature=1.0, known_rejection=0.0)  # set again when the run ends
+        fitted = model
     longest = int(train_genes.num_sites.max(initial=0))
     if longest > fitted.config.max_sites:
         raise InputError(
             f"the training table holds a gene of {longest} sites, and this model writes at most "
             f"{fitted.config.max_sites}; leave out longer genes"
         )
+    if not isinstance(model, WyckoffTransformerConfig):
+        fitted = model.adapted(train_genes)
     tokens = int(training.batch_size * TOKENS_A_ROW)
     source = GeneSource(
         train_genes,
@@ -100,7 +106,8 @@ def fit(
         resume=resume,
         settings={"model": fitted.settings(), **(settings or {})},
     )
-    if result.stopped != "interrupted" and rank_and_world()[0] == 0:
+    if calibrate_best and result.stopped != "interrupted" and rank_and_world()[0] == 0:
+        sys.stderr.write("calibrating the best checkpoint; if this is stopped, --resume does it again\n")
         _calibrate(Path(out) / "best", train_genes, judged)
     return result
 

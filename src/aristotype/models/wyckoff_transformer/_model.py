@@ -46,6 +46,7 @@ from aristotype.training import build_config, fit_to_template, save_checkpoint, 
 
 FAMILY = "wyckoff-transformer"
 _KEYS = "train_keys"
+_EARLIER = "earlier_keys"
 _WRITTEN = "memory.log_writer"
 _PARTS = ("group", "template", "distinct", "elements", "known")
 _TOKENS_A_PASS = 6000
@@ -61,8 +62,15 @@ class WyckoffTransformer(nn.Module):
         config: WyckoffTransformerConfig,
         memory: TemplateMemory,
         train_keys: NDArray[np.uint8] | None = None,
+        earlier_keys: NDArray[np.uint8] | None = None,
     ) -> None:
-        """A model with fresh weights; `train_keys` (n, 16) are keys of the training genes, hands merged.
+        """A model with fresh weights.
+
+        Args:
+            config: sizes and settings.
+            memory: templates of the training genes.
+            train_keys: (n, 16) keys of the training genes, hands merged.
+            earlier_keys: (n, 16) keys of what the weights were trained on before, if the model was fine-tuned.
 
         Raises:
             ConfigError: the memory holds a template longer than the model can write.
@@ -75,6 +83,7 @@ class WyckoffTransformer(nn.Module):
                 "raise max_sites or leave out longer genes"
             )
         self._train_keys = np.empty((0, 16), np.uint8) if train_keys is None else train_keys
+        self._earlier_keys = np.empty((0, 16), np.uint8) if earlier_keys is None else earlier_keys
         self.config = replace(config, remembered=len(memory))
         self.memory = memory
         self.writer = TemplateWriter(config)
@@ -84,21 +93,39 @@ class WyckoffTransformer(nn.Module):
         self._index = np.full(128, -1, dtype=np.int64)
         self._index[list(config.elements)] = np.arange(len(config.elements))
         self._written: NDArray[np.float64] | None = None  # (remembered,) `log_writer` of the memory's templates
-        self._known = frozenset(self.train_keys())
+        self._known = frozenset(key.tobytes() for key in self._train_keys)
         self.register_load_state_dict_post_hook(lambda *_: self._forget())
 
     @staticmethod
     def for_training(config: WyckoffTransformerConfig, genes: GeneBatch) -> WyckoffTransformer:
         """A fresh model whose vocabulary and memory come from the training genes."""
-        elements = tuple(int(z) for z in np.unique(genes.elements[genes.elements > 0]))
-        keys = np.unique(
-            np.frombuffer(gene_keys(genes, merge_enantiomorphs=True).tobytes(), np.uint8).reshape(-1, 16), axis=0
-        )
-        return WyckoffTransformer(replace(config, elements=elements), TemplateMemory.from_genes(genes), keys)
+        config = replace(config, elements=_elements_of(genes))
+        return WyckoffTransformer(config, TemplateMemory.from_genes(genes), _keys_of(genes))
+
+    def adapted(self, genes: GeneBatch) -> WyckoffTransformer:
+        """A copy to fine-tune on other genes: groups, templates and numbers of elements are theirs from the start.
+
+        Elements that are new join the vocabulary, known by their features alone. `novel` means unlike these genes and
+        unlike those that the weights were trained on before.
+        """
+        elements = tuple(sorted({*self.config.elements, *_elements_of(genes)}))
+        config = replace(self.config, elements=elements, temperature=1.0, known_rejection=0.0)
+        earlier = np.unique(np.concatenate([self._earlier_keys, self._train_keys]), axis=0)
+        model = WyckoffTransformer(config, TemplateMemory.from_genes(genes), _keys_of(genes), earlier)
+        places = torch.tensor([elements.index(number) for number in self.config.elements])
+        weights = model.state_dict()
+        for name, old in self.state_dict().items():
+            if weights[name].shape == old.shape:
+                weights[name] = old
+            else:  # a row an element
+                mean = old.mean(dim=0, keepdim=True) if name.endswith("bias") else torch.zeros_like(old[:1])
+                weights[name] = mean.repeat(len(elements), *[1] * (old.dim() - 1)).index_copy(0, places, old)
+        model.load_state_dict(weights)
+        return model.eval()
 
     def train_keys(self) -> set[bytes]:
-        """Keys of the training genes, enantiomorphic groups merged: what `novel` is measured against."""
-        return {key.tobytes() for key in self._train_keys}
+        """Keys of all genes that it was trained on, enantiomorphic groups merged: what `novel` is measured against."""
+        return {key.tobytes() for keys in (self._earlier_keys, self._train_keys) for key in keys}
 
     # Sampling
 
@@ -179,7 +206,9 @@ class WyckoffTransformer(nn.Module):
 
     def tensors(self) -> dict[str, Tensor]:
         """Weights and memory by name."""
-        return {**self.state_dict(), **self.memory.tensors(), _KEYS: torch.from_numpy(self._train_keys.copy())}
+        keys = {_KEYS: self._train_keys, _EARLIER: self._earlier_keys}
+        kept = {name: torch.from_numpy(array.copy()) for name, array in keys.items() if len(array)}
+        return {**self.state_dict(), **self.memory.tensors(), **kept}
 
     @staticmethod
     def from_checkpoint(settings: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> WyckoffTransformer:
@@ -203,9 +232,9 @@ class WyckoffTransformer(nn.Module):
                 "install the release that made it or train it again"
             ) from error
         memory, weights = TemplateMemory.from_tensors(tensors)
-        keys = weights.pop(_KEYS, torch.empty(0, 16, dtype=torch.uint8))
+        keys, earlier = (weights.pop(name, torch.empty(0, 16, dtype=torch.uint8)) for name in (_KEYS, _EARLIER))
         written = weights.pop(_WRITTEN, None)
-        model = WyckoffTransformer(config, memory, keys.numpy())
+        model = WyckoffTransformer(config, memory, keys.numpy(), earlier.numpy())
         model.load_state_dict(fit_to_template(weights, model.state_dict()))
         model.eval()
         if written is not None and len(written) == len(memory):
@@ -379,6 +408,16 @@ class WyckoffTransformer(nn.Module):
                 f"gene {row} holds element {number}, which is not among the {len(self.config.elements)} elements this "
                 "model was trained on; leave such rows out or fine-tune on data that holds it"
             )
+
+
+def _elements_of(genes: GeneBatch) -> tuple[int, ...]:
+    return tuple(int(z) for z in np.unique(genes.elements[genes.elements > 0]))
+
+
+def _keys_of(genes: GeneBatch) -> NDArray[np.uint8]:
+    """(n, 16) different keys, hands merged."""
+    keys = np.frombuffer(gene_keys(genes, merge_enantiomorphs=True).tobytes(), np.uint8).reshape(-1, 16)
+    return np.unique(keys, axis=0)
 
 
 def log_sum_by_row(values: NDArray[np.float64], owner: NDArray[np.int64], rows: int) -> NDArray[np.float64]:

@@ -33,13 +33,14 @@ def fit_paper(
     settings: Mapping[str, Any] | None = None,
     card: str = "",
     max_validation: int = 3000,
+    calibrate_best: bool = True,
 ) -> TrainingResult:
     """Trains a fresh model (from a configuration) or goes on with one (fine-tuning); calibrates the best checkpoint.
 
     The validation's `nll` is `order_bound`, which is an upper bound of what `log_prob` gives and far cheaper.
 
     Args:
-        model: a configuration, or a model to go on with; its vocabulary and group frequencies are kept.
+        model: a configuration, or a model to go on with (see `WyckoffTransformerPaper.adapted`).
         train_genes: genes to learn from.
         val_genes: genes to validate and to calibrate on; at most `max_validation`, drawn with seed 0. Genes with
             elements outside the vocabulary are left out.
@@ -49,6 +50,7 @@ def fit_paper(
         settings: further facts that identify the run.
         card: text of the model card, to which the figures of the run are added.
         max_validation: most validation genes.
+        calibrate_best: whether the best checkpoint is calibrated when the run ends.
 
     Raises:
         InputError: training genes with more sites than the model writes, or elements outside its vocabulary.
@@ -58,7 +60,7 @@ def fit_paper(
             torch.manual_seed(training.seed)
             fitted = WyckoffTransformerPaper.for_training(model, train_genes)
     else:
-        fitted = model
+        fitted = model.adapted(train_genes)
     longest = int(train_genes.num_sites.max(initial=0))
     if longest > fitted.config.max_sites:
         raise InputError(
@@ -88,7 +90,7 @@ def fit_paper(
         resume=resume,
         settings={"model": fitted.settings(), **(settings or {})},
     )
-    if result.best and result.stopped != "interrupted" and rank_and_world()[0] == 0:
+    if calibrate_best and result.best and result.stopped != "interrupted" and rank_and_world()[0] == 0:
         best = WyckoffTransformerPaper.from_checkpoint(*load_checkpoint(Path(out) / "best"))
         calibrate(best, judged)
         record = {**result.best, "nll calibrated": float(order_bound(best, judged).mean())}

@@ -72,6 +72,14 @@ class WyckoffTransformerPaper(nn.Module):
         model.group_counts += torch.from_numpy(np.bincount(genes.space_group, minlength=NUM_GROUPS + 1))
         return model
 
+    def adapted(self, genes: GeneBatch) -> WyckoffTransformerPaper:
+        """A copy to fine-tune on other genes: p(space group) is theirs; `novel` means unlike them and those before."""
+        model = self.with_config()
+        keys = np.frombuffer(gene_keys(genes, merge_enantiomorphs=True).tobytes(), np.uint8).reshape(-1, 16)
+        model._train_keys = np.unique(np.concatenate([self._train_keys, keys]), axis=0)
+        model.group_counts.copy_(torch.from_numpy(np.bincount(genes.space_group, minlength=NUM_GROUPS + 1)))
+        return model
+
     def train_keys(self) -> set[bytes]:
         """Keys of the training genes, enantiomorphic groups merged: what `novel` is measured against."""
         return {key.tobytes() for key in self._train_keys}
