@@ -36,6 +36,7 @@ autodoc_mock_imports = ["sevenn", "parsl", "gpaw", "huggingface_hub", "starlette
 PACKAGES = {
     "symmetry": "the 230 groups as data",
     "crystal": "genes, crystals, tables",
+    "calculators": "interatomic potentials behind one face",
     "datasets": "sources to tables to batches",
     "models": "the model families",
     "training": "one loop",

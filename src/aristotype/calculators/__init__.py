@@ -1,0 +1,6 @@
+"""Interatomic potentials behind one face: structures in, energies, forces and stresses out, several a call."""
+
+from ._face import Potential, Prediction
+from ._registry import load_potential, potential_names
+
+__all__ = ["Potential", "Prediction", "load_potential", "potential_names"]

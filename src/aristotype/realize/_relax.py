@@ -1,0 +1,224 @@
+"""`relax`: crystals in, crystals at rest out, first within their symmetry and then without it."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+
+from aristotype.crystal import CrystalTable, Failure, element_symbol, encode_arrays, gene_keys
+from aristotype.errors import TableError
+from aristotype.realize._descent import Walker, descend_together
+from aristotype.realize._freedom import FullFreedom, SymmetricFreedom
+from aristotype.realize._relax_config import RelaxConfig
+
+if TYPE_CHECKING:
+    from ase import Atoms as AseAtoms
+
+    from aristotype.calculators import Potential, Prediction
+
+_CORE = ("id", "space_group", "elements", "wyckoffs", "free", "lattice")
+
+
+@dataclass(kw_only=True)
+class _Outcome:
+    """What became of one structure."""
+
+    before: AseAtoms
+    after: AseAtoms
+    start: float = np.nan  # eV/atom
+    symmetric: float = np.nan
+    energy: float = np.nan
+    residual: float = np.nan
+    symmetric_steps: int = 0
+    steps: int = 0
+    end: str = ""
+
+
+def relax_rows(table: CrystalTable, potential: Potential, config: RelaxConfig) -> CrystalTable:
+    """Relaxes the crystals of a table, all of them side by side.
+
+    Every row comes out again, whatever became of it: `relax_end` says `converged`, `steps` (the limit was reached),
+    `stuck` (no step lowered the energy further), or why it failed, in which case the last sound geometry is kept.
+
+    Args:
+        table: crystals.
+        potential: what gives energies, forces and stresses.
+        config: settings.
+
+    Returns:
+        the relaxed crystals, encoded at `config.tolerance`, with the columns `energy` (eV/atom), `energy_start`,
+        `energy_symmetric` (after the first stage), `max_force` (eV/Angstrom, virial included), `relax_steps_symmetric`,
+        `relax_steps`, `relax_end`, `space_group_before`, `gene_kept`, `rmsd` (Angstrom, root of the mean square
+        displacement in the mean cell), `volume_change` (relative) and `calculator`.
+
+    Raises:
+        TableError: a row is a gene without a geometry.
+    """
+    genes = table.is_gene
+    if genes.any():
+        row = int(genes.argmax())
+        raise TableError(
+            f"{int(genes.sum())} of {len(table)} rows have no geometry, first row {row} (id {table.ids[row]!r}); "
+            "realize them first"
+        )
+    outcomes = [_unfit(table, row, potential) for row in range(len(table))]
+    rows = [row for row, outcome in enumerate(outcomes) if not outcome.end]
+    freedoms = [SymmetricFreedom(table.take([row])) for row in rows]
+    refusals = [_Limits(outcomes[row].before, config) for row in rows]
+    walkers = descend_together(
+        freedoms, potential.predict, refusals, fmax=config.fmax, steps=config.steps, seconds=config.seconds
+    )
+    for row, freedom, walker in zip(rows, freedoms, walkers, strict=True):
+        _record(outcomes[row], walker, freedom.structure(walker.x))
+    again = [place for place, walker in enumerate(walkers) if walker.sound and config.free_steps]
+    full = [FullFreedom(_rattled(outcomes[rows[place]].after, config.rattle)) for place in again]
+    free_walkers = descend_together(
+        full,
+        potential.predict,
+        [refusals[place] for place in again],
+        fmax=config.fmax,
+        steps=config.free_steps,
+        seconds=config.seconds,
+    )
+    for place, whole, walker in zip(again, full, free_walkers, strict=True):
+        _record_free(outcomes[rows[place]], walker, whole.structure(walker.x), config.least_gain)
+    return _table(table, outcomes, potential, config)
+
+
+def _unfit(table: CrystalTable, row: int, potential: Potential) -> _Outcome:
+    """The outcome of a row before anything is done: with an end where nothing can be."""
+    structure = SymmetricFreedom(table.take([row])).at_start()
+    outcome = _Outcome(before=structure, after=structure)
+    unknown = sorted(set(structure.numbers.tolist()) - potential.elements)
+    if unknown:
+        names = ", ".join(element_symbol(number) for number in unknown)
+        outcome.end = f"{potential.name} does not know {names}"
+    return outcome
+
+
+class _Limits:
+    """Where a structure is no crystal any more."""
+
+    def __init__(self, start: AseAtoms, config: RelaxConfig) -> None:
+        self._volume, self._config = start.get_volume(), config
+
+    def __call__(self, structure: AseAtoms, found: Prediction) -> str:
+        """Why a state is not physical, or nothing."""
+        config = self._config
+        if not (np.isfinite(found.energy) and np.isfinite(found.forces).all() and np.isfinite(found.stress).all()):
+            return "the potential gives no number for it"
+        change = structure.get_volume() / self._volume
+        if not 1 / config.max_volume_change < change < config.max_volume_change:
+            return f"its volume changed by a factor of {change:.3g}; the limit is {config.max_volume_change:g}"
+        closest = closest_distance(structure, config.min_distance)
+        if closest < config.min_distance:
+            return f"two atoms are {closest:.2f} Angstrom apart; the limit is {config.min_distance:g}"
+        return ""
+
+
+def closest_distance(structure: AseAtoms, reach: float) -> float:
+    """Smallest distance of two atoms in Angstrom, infinite beyond the reach."""
+    from pymatgen.optimization.neighbors import find_points_in_spheres
+
+    points = np.ascontiguousarray(structure.positions)
+    source, target, _, lengths = find_points_in_spheres(
+        points,
+        points,
+        r=float(reach),
+        pbc=np.ones(3, dtype=np.int64),
+        lattice=np.ascontiguousarray(structure.cell.array),
+        tol=1e-8,
+    )
+    others = lengths[(source != target) | (lengths > 1e-6)]
+    return float(others.min(initial=np.inf))
+
+
+def _rattled(structure: AseAtoms, size: float) -> AseAtoms:
+    """The structure with its atoms displaced at random, the same way for the same structure."""
+    digest = hashlib.sha256(np.round(structure.positions, 3).tobytes() + structure.numbers.tobytes()).digest()
+    generator = np.random.Generator(np.random.Philox(int.from_bytes(digest[:16], "little")))
+    moved: AseAtoms = structure.copy()
+    moved.positions += size * generator.standard_normal(moved.positions.shape)
+    return moved
+
+
+def _record(outcome: _Outcome, walker: Walker, structure: AseAtoms) -> None:
+    """The end of the first stage."""
+    outcome.symmetric_steps, outcome.end = walker.steps, walker.end
+    if walker.found is not None:
+        outcome.after, outcome.residual = structure, walker.residual
+        outcome.start = walker.first / walker.atoms
+        outcome.symmetric = outcome.energy = walker.found.energy / walker.atoms
+
+
+def _record_free(outcome: _Outcome, walker: Walker, structure: AseAtoms, least_gain: float) -> None:
+    """The end of the second stage; where it gains nothing, that of the first one stands."""
+    outcome.steps = walker.steps
+    if walker.found is not None and walker.found.energy / walker.atoms < outcome.energy - least_gain:
+        outcome.end = walker.end
+        outcome.after, outcome.residual = structure, walker.residual
+        outcome.energy = walker.found.energy / walker.atoms
+
+
+def _displacement(before: AseAtoms, after: AseAtoms) -> float:
+    """Root of the mean square displacement of the atoms in the mean cell, without drift."""
+    moved = after.get_scaled_positions(wrap=False) - before.get_scaled_positions(wrap=False)
+    moved -= np.rint(moved)
+    moved -= moved.mean(axis=0)
+    arrows = moved @ (before.cell.array + after.cell.array) / 2
+    return float(np.sqrt(np.square(arrows).sum(axis=1).mean()))
+
+
+def _table(
+    table: CrystalTable, outcomes: Sequence[_Outcome], potential: Potential, config: RelaxConfig
+) -> CrystalTable:
+    """The relaxed crystals with what became of them."""
+    lost: list[Failure] = []
+    relaxed = encode_arrays(
+        [outcome.after.cell.array for outcome in outcomes],
+        [outcome.after.numbers for outcome in outcomes],
+        [outcome.after.get_scaled_positions() for outcome in outcomes],
+        tolerance=config.tolerance,
+        ids=table.ids,
+        failures=lost,
+        max_gap=None,
+    ).without_columns(["tolerance"])
+    place = {name: row for row, name in enumerate(relaxed.ids)}
+    reasons = {failure.id: failure.reason for failure in lost}
+    # What cannot be encoded keeps the geometry that it came with.
+    kept = table.take([row for row, name in enumerate(table.ids) if name in reasons])
+    every = CrystalTable.concatenate([relaxed, _plain(kept)])
+    order = [place[name] if name in place else len(relaxed) + kept.ids.index(name) for name in table.ids]
+    every = every.take(order)
+    ends = [reasons.get(name, outcome.end) for name, outcome in zip(table.ids, outcomes, strict=True)]
+    keys = (gene_keys(found.genes(), merge_enantiomorphs=True) for found in (table, every))
+    volumes = [outcome.after.get_volume() / outcome.before.get_volume() - 1.0 for outcome in outcomes]
+    columns: dict[str, Any] = {
+        "energy": pa.array([_or_null(outcome.energy) for outcome in outcomes], pa.float64()),
+        "energy_start": pa.array([_or_null(outcome.start) for outcome in outcomes], pa.float64()),
+        "energy_symmetric": pa.array([_or_null(outcome.symmetric) for outcome in outcomes], pa.float64()),
+        "max_force": pa.array([_or_null(outcome.residual) for outcome in outcomes], pa.float64()),
+        "relax_steps_symmetric": pa.array([outcome.symmetric_steps for outcome in outcomes], pa.int32()),
+        "relax_steps": pa.array([outcome.steps for outcome in outcomes], pa.int32()),
+        "relax_end": pa.array(ends, pa.string()),
+        "space_group_before": pa.array(table.space_group, pa.int16()),
+        "gene_kept": pa.array(next(keys) == next(keys), pa.bool_()),
+        "rmsd": pa.array([_displacement(outcome.before, outcome.after) for outcome in outcomes], pa.float64()),
+        "volume_change": pa.array(volumes, pa.float64()),
+        "calculator": pa.array([potential.name] * len(table), pa.string()),
+    }
+    return every.with_columns(columns)
+
+
+def _plain(table: CrystalTable) -> CrystalTable:
+    extra = [name for name in table.columns if name not in _CORE]
+    return table.without_columns(extra)
+
+
+def _or_null(value: float) -> float | None:
+    return float(value) if np.isfinite(value) else None
