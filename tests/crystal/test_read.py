@@ -256,3 +256,20 @@ def test_a_cif_that_was_cut_off_between_two_sites_is_refused(tmp_path):
     assert encode(tmp_path / "whole.cif").space_group.tolist() == [225]
     with pytest.raises(StructureError, match="its atoms are Na4 Cl2 and its sum formula is Na4 Cl4"):
         encode(tmp_path / "cut.cif")
+
+
+def test_a_frame_that_was_cut_off_does_not_lose_the_others(tmp_path):
+    def frame(edge: float, atoms: int = 2) -> str:
+        head = f'2\nLattice="{edge} 0 0 0 {edge} 0 0 0 {edge}" Properties=species:S:1:pos:R:3 pbc="T T T"\n'
+        return head + "".join(["Cs 0 0 0\n", f"Cl {edge / 2} {edge / 2} {edge / 2}\n"][:atoms])
+
+    (tmp_path / "three.xyz").write_text(frame(4.1) + frame(4.2, atoms=1) + frame(4.3))
+    failures = []
+    found = encode(tmp_path / "three.xyz", failures=failures)
+    assert found.ids == ["three-1", "three-3"]
+    assert found.lattice[:, 0].tolist() == pytest.approx([4.1, 4.3])
+    assert [failure.id for failure in failures] == ["three-2"]
+    (tmp_path / "end.xyz").write_text(frame(4.1) + frame(4.2, atoms=1))
+    failures = []
+    assert encode(tmp_path / "end.xyz", failures=failures).ids == ["end-1"]
+    assert [failure.id for failure in failures] == ["end-2"]

@@ -208,14 +208,40 @@ def _read_poscar(text: str, name: str) -> Iterator[Named]:
 
 
 def _read_xyz(text: str, name: str) -> Iterator[Named]:
-    def parse() -> list[Named]:
-        import ase.io
+    kind = "extended XYZ file"
+    whole = _quietly(name, partial(_parse_xyz, name, text), kind)
+    frames = _split_frames(text)
+    if len(whole) > 1 or not isinstance(whole[0][1], str) or len(frames) < 2:
+        yield from whole
+        return
+    for number, frame in enumerate(frames, start=1):  # one bad frame must not lose the others
+        own = f"{name}-{number}"
+        yield from _quietly(own, partial(_parse_xyz, own, frame), kind)
 
-        frames = ase.io.read(io.StringIO(_ISOTOPE.sub(r"\1H", text)), index=":", format="extxyz")
-        if len(frames) == 1:
-            return [(name, from_ase(frames[0]))]
-        own = [str(frame.info.get("id", "")) for frame in frames]
-        labels = own if all(own) and len(set(own)) == len(own) else [f"{name}-{n}" for n in range(1, len(frames) + 1)]
-        return [(label, from_ase(frame)) for label, frame in zip(labels, frames, strict=True)]
 
-    yield from _quietly(name, parse, "extended XYZ file")
+def _parse_xyz(name: str, text: str) -> list[Named]:
+    import ase.io
+
+    frames = ase.io.read(io.StringIO(_ISOTOPE.sub(r"\1H", text)), index=":", format="extxyz")
+    if len(frames) == 1:
+        return [(name, from_ase(frames[0]))]
+    own = [str(frame.info.get("id", "")) for frame in frames]
+    labels = own if all(own) and len(set(own)) == len(own) else [f"{name}-{n}" for n in range(1, len(frames) + 1)]
+    return [(label, from_ase(frame)) for label, frame in zip(labels, frames, strict=True)]
+
+
+def _split_frames(text: str) -> list[str]:
+    """Frames of an extended XYZ file; one that is cut off ends where the next number of atoms stands alone."""
+    lines = text.splitlines(keepends=True)
+    starts = [0] if lines else []
+    position = 0
+    while position < len(lines) and lines[position].strip().isdigit():
+        end = min(position + 2 + int(lines[position]), len(lines))
+        cut = (row for row in range(position + 2, end) if lines[row].strip().isdigit())
+        position = next(cut, end)
+        starts.append(position)
+    return [
+        frame
+        for first, last in zip(starts, [*starts[1:], len(lines)], strict=True)
+        if (frame := "".join(lines[first:last])).strip()
+    ]
