@@ -207,7 +207,7 @@ def test_a_row_does_not_depend_on_its_neighbours(table, relaxed, emt):
 
 def test_genes_without_a_geometry_are_refused(emt):
     genes = CrystalTable.from_genes(GeneBatch.from_lists([225], [[29]], [[0]]))
-    with pytest.raises(TableError, match="1 of 1 rows have no geometry"):
+    with pytest.raises(TableError, match="1 rows are genes and have no geometry, first row 0"):
         relax_rows(genes, emt, RelaxConfig())
 
 

@@ -90,12 +90,7 @@ def decode_table(table: CrystalTable, *, primitive: bool = False) -> AtomBatch:
         TableError: a row is a gene, which has no geometry.
         SymmetryError: cell parameters do not close to a cell.
     """
-    genes = table.is_gene
-    if genes.any():
-        row = int(genes.argmax())
-        raise TableError(
-            f"{int(genes.sum())} rows are genes, first row {row} (id {table[row].id!r}); realize them first"
-        )
+    table.check_geometry()
     letters, counts = table.ragged("wyckoffs")
     elements, _ = table.ragged("elements")
     owner = np.repeat(np.arange(len(table)), counts)

@@ -127,7 +127,7 @@ def write_files(table: CrystalTable, folder: Path, format: Format = "cif", *, pr
 
 
 def _write_cifs(table: CrystalTable, folder: Path, primitive: bool) -> list[Path]:
-    _refuse_genes(table)
+    table.check_geometry()
     paths = [folder / f"{name}.cif" for name in file_names(table.ids)]
     for path, crystal, extra in zip(paths, table, _scalars(table), strict=True):
         assert isinstance(crystal, Crystal)
@@ -172,12 +172,6 @@ def _write_asedb(table: CrystalTable, folder: Path, primitive: bool) -> list[Pat
             # Keys that can be selected by; ASE takes no text there that reads as a number, so that the id is data.
             database.write(atoms, space_group=atoms.info["space_group"], label=label, data=dict(atoms.info))
     return [path]
-
-
-def _refuse_genes(table: CrystalTable) -> None:
-    genes = table.is_gene
-    if genes.any():
-        raise TableError(f"{int(genes.sum())} rows are genes and have no geometry; realize them first")
 
 
 def _infos(table: CrystalTable) -> Iterator[dict[str, Any]]:

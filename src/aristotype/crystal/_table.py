@@ -179,6 +179,20 @@ class CrystalTable:
         """(n,) whether a row has no geometry."""
         return self._table["lattice"].is_null().to_numpy()
 
+    def check_geometry(self) -> None:
+        """Makes sure that every row is a crystal.
+
+        Raises:
+            TableError: a row is a gene, which has no geometry.
+        """
+        genes = self.is_gene
+        if genes.any():
+            row = int(genes.argmax())
+            raise TableError(
+                f"{int(genes.sum())} rows are genes and have no geometry, first row {row} (id {self.ids[row]!r}); "
+                "realize them first"
+            )
+
     @property
     def lattice(self) -> NDArray[np.float64]:
         """(n, 6) cells; NaN where a row is a gene."""

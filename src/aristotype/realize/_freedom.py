@@ -64,10 +64,6 @@ class SymmetricFreedom:
         cell = self.primitive @ cell_matrix(lattice)
         return _built(self.numbers, self.maps.positions(free) @ cell, cell)
 
-    def at_start(self) -> AseAtoms:
-        """The primitive cell before anything moved."""
-        return self.structure(self.start)
-
     def slope(self, x: Floats, found: Prediction) -> Floats:
         """(k,) derivatives of the energy of the primitive cell."""
         lattice, _ = self.geometry(x)

@@ -11,7 +11,6 @@ import numpy as np
 import pyarrow as pa
 
 from aristotype.crystal import CrystalTable, Failure, element_symbol, encode_arrays, gene_keys
-from aristotype.errors import TableError
 from aristotype.realize._descent import Walker, descend_together
 from aristotype.realize._freedom import FullFreedom, SymmetricFreedom
 from aristotype.realize._relax_config import RelaxConfig
@@ -42,8 +41,9 @@ class _Outcome:
 def relax_rows(table: CrystalTable, potential: Potential, config: RelaxConfig) -> CrystalTable:
     """Relaxes the crystals of a table, all of them side by side.
 
-    Every row comes out again, whatever became of it: `relax_end` says `converged`, `steps` (the limit was reached),
-    `stuck` (no step lowered the energy further), or why it failed, in which case the last sound geometry is kept.
+    Every row comes out again, whatever became of it: `relax_end` says `converged`, `steps` or `seconds` (that limit was
+    reached), `stuck` (no step lowered the energy further), or why it failed, in which case the last sound geometry is
+    kept.
 
     Args:
         table: crystals.
@@ -59,16 +59,11 @@ def relax_rows(table: CrystalTable, potential: Potential, config: RelaxConfig) -
     Raises:
         TableError: a row is a gene without a geometry.
     """
-    genes = table.is_gene
-    if genes.any():
-        row = int(genes.argmax())
-        raise TableError(
-            f"{int(genes.sum())} of {len(table)} rows have no geometry, first row {row} (id {table.ids[row]!r}); "
-            "realize them first"
-        )
-    outcomes = [_unfit(table, row, potential) for row in range(len(table))]
+    table.check_geometry()
+    starts = [SymmetricFreedom(table.take([row])) for row in range(len(table))]
+    outcomes = [_unfit(start.structure(start.start), potential) for start in starts]
     rows = [row for row, outcome in enumerate(outcomes) if not outcome.end]
-    freedoms = [SymmetricFreedom(table.take([row])) for row in rows]
+    freedoms = [starts[row] for row in rows]
     refusals = [_Limits(outcomes[row].before, config) for row in rows]
     walkers = descend_together(
         freedoms, potential.predict, refusals, fmax=config.fmax, steps=config.steps, seconds=config.seconds
@@ -90,9 +85,8 @@ def relax_rows(table: CrystalTable, potential: Potential, config: RelaxConfig) -
     return _table(table, outcomes, potential, config)
 
 
-def _unfit(table: CrystalTable, row: int, potential: Potential) -> _Outcome:
+def _unfit(structure: AseAtoms, potential: Potential) -> _Outcome:
     """The outcome of a row before anything is done: with an end where nothing can be."""
-    structure = SymmetricFreedom(table.take([row])).at_start()
     outcome = _Outcome(before=structure, after=structure)
     unknown = sorted(set(structure.numbers.tolist()) - potential.elements)
     if unknown:

@@ -35,8 +35,6 @@ class RelaxConfig:
     """Factor on the volume beyond which a structure has exploded, or below whose inverse it has collapsed."""
     seconds: float = 600.0
     """Most time that one structure may take."""
-    batch: int = 16
-    """Structures that move side by side."""
 
     def __post_init__(self) -> None:
         for name, lowest, highest in (
@@ -49,7 +47,6 @@ class RelaxConfig:
             ("min_distance", 0.0, 2.0),
             ("max_volume_change", 1.1, 1000.0),
             ("seconds", 0.1, 1e7),
-            ("batch", 1, 10_000),
         ):
             value = getattr(self, name)
             if not lowest <= value <= highest:
