@@ -60,14 +60,12 @@ def fit(
             torch.manual_seed(training.seed)
             fitted = WyckoffTransformer.for_training(model, train_genes)
     else:
-        fitted = model
-    longest = int(train_genes.num_sites.max(initial=0))
-    if longest > fitted.config.max_sites:
-        raise InputError(
-            f"the training table holds a gene of {longest} sites, and this model writes at most "
-            f"{fitted.config.max_sites}; leave out longer genes"
-        )
-    if not isinstance(model, WyckoffTransformerConfig):
+        longest = int(train_genes.num_sites.max(initial=0))
+        if longest > model.config.max_sites:
+            raise InputError(
+                f"the training table holds a gene of {longest} sites, and this model writes at most "
+                f"{model.config.max_sites}; leave out longer genes"
+            )
         fitted = model.adapted(train_genes)
     tokens = int(training.batch_size * TOKENS_A_ROW)
     source = GeneSource(
