@@ -6,6 +6,7 @@ One name a step, each imported on first use, so that `import aristotype` costs n
     decode      one crystal to its atoms (whole tables: their `to_structures`, `to_atoms` and `write`)
     load        a trained model by its shipped name or its folder
     realize     genes to crystals with geometry
+    relax       crystals to crystals at rest
     generate    a model's new, distinct crystals, as many as asked for
     Conditions  what generated crystals must satisfy
 
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from aristotype.discover import generate
     from aristotype.errors import AristotypeError
     from aristotype.models import load
-    from aristotype.realize import realize
+    from aristotype.realize import realize, relax
 
 __all__ = [
     "AristotypeError",
@@ -40,6 +41,7 @@ __all__ = [
     "generate",
     "load",
     "realize",
+    "relax",
 ]
 
 # Public name -> "module:attribute", or "module" for a whole module.
@@ -55,6 +57,7 @@ _EXPORTS = {
     "generate": "aristotype.discover:generate",
     "load": "aristotype.models:load",
     "realize": "aristotype.realize:realize",
+    "relax": "aristotype.realize:relax",
 }
 
 

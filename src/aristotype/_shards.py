@@ -81,7 +81,7 @@ def resumable_map(
     task: Callable[[int], T],
     read: Callable[[pa.Table], R],
     *,
-    shards: Shards,
+    shards: Shards | None,
     processes: int,
     start: Callable[[], None],
     executor: Executor | None = None,
@@ -93,7 +93,7 @@ def resumable_map(
         keys: A key a task; equal keys mean equal results.
         task: The task of an index, made when its turn comes.
         read: A result from what its `to_arrow` gave.
-        shards: Where results are kept; to be removed by the caller when all is written.
+        shards: Where results are kept, to be removed by the caller when all is written; None keeps nothing.
         processes: Worker processes, one thread each.
         start: Runs once in every worker first.
         executor: Runs the tasks instead of a pool of our own.
@@ -101,6 +101,10 @@ def resumable_map(
     Raises:
         AristotypeError: as `ordered_map`; what was finished is kept.
     """
+    if shards is None:
+        tasks = map(task, range(len(keys)))
+        yield from ordered_map(function, tasks, processes=processes, start=start, executor=executor)
+        return
     missing = (task(index) for index, key in enumerate(keys) if key not in shards)
     results = ordered_map(function, missing, processes=processes, start=start, executor=executor)
     try:

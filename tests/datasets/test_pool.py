@@ -10,8 +10,8 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from aristotype._pool import ordered_map
+from aristotype.crystal import start_worker
 from aristotype.datasets import _progress
-from aristotype.datasets._work import start_worker
 from aristotype.errors import AristotypeError
 
 

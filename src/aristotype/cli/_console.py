@@ -73,23 +73,33 @@ def progress(title: str, total: int) -> Iterator[Callable[[int, str], None]]:
         yield _lines(title, total)
         return
     from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, TextColumn, TimeRemainingColumn
+    from rich.text import Text
 
+    class Rate(ProgressColumn):
+        def render(self, task: Any) -> Text:
+            return Text(f"{task.speed:.3g}/s" if task.speed else "")
+
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), Rate())
     remark = TextColumn("{task.fields[remark]}", markup=False)
-    columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, remark, console=Console(stderr=True), transient=True) as bar:
+    with Progress(*columns, TimeRemainingColumn(), remark, console=Console(stderr=True), transient=True) as bar:
         task: Any = bar.add_task(title, total=total, remark="")
         yield lambda done, text: bar.update(task, completed=done, remark=text)
 
 
 def _lines(title: str, total: int) -> Callable[[int, str], None]:
-    last = time.monotonic()
+    begin = last = time.monotonic()
+    first: int | None = None
 
     def update(done: int, text: str) -> None:
-        nonlocal last
+        nonlocal last, first
+        # What comes at once was done by an earlier run, and says nothing about the rate.
+        first = done if first is None else first
         if time.monotonic() - last >= _LINE_EVERY:
             last = time.monotonic()
-            complain(f"{title}: {done:,} of {total:,}  {text}")
+            rate = (done - first) / (last - begin)
+            left = f", {rate:.3g} a second, {seconds_text((total - done) / rate)} left" if rate else ""
+            complain(f"{title}: {done:,} of {total:,}{left}  {text}")
 
     return update
 

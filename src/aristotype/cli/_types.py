@@ -14,6 +14,11 @@ OutFolder = Annotated[Path, typer.Option("--out", metavar="DIR", help="The folde
 Force = Annotated[bool, typer.Option("--force", help="Replace what an earlier run wrote there.")]
 Seed = Annotated[int, typer.Option("--seed", min=0, help="The same seed gives the same crystals.")]
 Processes = Annotated[int, typer.Option("--processes", min=1, help="Worker processes.")]
+Calculator = Annotated[
+    str,
+    typer.Option("--calculator", help="chgnet, sevennet, or module:factory of an ASE calculator."),
+]
+Device = Annotated[str, typer.Option("--device", help="auto, cpu or cuda.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Count and estimate the time; write nothing.")]
 Tolerance = Annotated[
     float, typer.Option("--tolerance", help="Distance (Angstrom) up to which positions count as symmetric.")

@@ -27,6 +27,7 @@ from aristotype.crystal._labels import (
     prototype_labels,
     reduced_formula,
 )
+from aristotype.crystal._parallel import map_table, pack, start_worker, unpack
 from aristotype.crystal._protocols import Energy, Proposal, Score
 from aristotype.crystal._read import is_structure_file
 from aristotype.crystal._rows import Crystal, Gene
@@ -72,6 +73,8 @@ __all__ = [
     "gene_keys",
     "hermann_mauguin",
     "is_structure_file",
+    "map_table",
+    "pack",
     "package_version",
     "parse_formula",
     "pearson_symbols",
@@ -82,10 +85,12 @@ __all__ = [
     "reduced_formula",
     "site_descriptions",
     "sorted_genes",
+    "start_worker",
     "template_descriptions",
     "template_keys",
     "templates_of",
     "to_atoms",
     "to_structures",
+    "unpack",
     "write_files",
 ]

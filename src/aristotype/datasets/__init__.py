@@ -7,12 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 from aristotype.datasets._collect import Split
 from aristotype.datasets._download import cache_folder
-from aristotype.datasets._load import load_dataset, open_dataset
+from aristotype.datasets._load import is_table, load_dataset, open_dataset
 from aristotype.datasets._paths import encode_paths, estimate_paths
 from aristotype.datasets._prepare import Estimate, estimate, prepare
 from aristotype.datasets._registry import DATASETS, SPLITS, DatasetSpec, RemoteFile, dataset_spec
 from aristotype.datasets._report import PreparedDataset, RowFailure, SplitCount, read_prepared, report_path
-from aristotype.datasets._work import start_worker
 
 if TYPE_CHECKING:
     from aristotype.datasets._batches import GeneSource, TrainingBatch
@@ -34,12 +33,12 @@ __all__ = [
     "encode_paths",
     "estimate",
     "estimate_paths",
+    "is_table",
     "load_dataset",
     "open_dataset",
     "prepare",
     "read_prepared",
     "report_path",
-    "start_worker",
 ]
 
 # Batches need torch, which costs seconds and memory in every worker that only encodes.

@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 
-from aristotype.crystal import CrystalTable
+from aristotype.crystal import CrystalTable, unpack
 from aristotype.datasets._registry import SPLITS
 from aristotype.datasets._report import RowFailure
-from aristotype.datasets._work import unpack
 from aristotype.errors import InputError
 
 if TYPE_CHECKING:

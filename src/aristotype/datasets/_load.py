@@ -69,12 +69,12 @@ def load_dataset(name_or_path: str | os.PathLike[str], split: str | None = None,
         AristotypeError: as for `prepare`.
     """
     is_name = isinstance(name_or_path, str) and name_or_path in DATASETS
-    if not is_name and _is_table(Path(name_or_path)):
+    if not is_name and is_table(Path(name_or_path)):
         return one_split(CrystalTable.read(name_or_path), split, printable(name_or_path))
     return open_dataset(name_or_path, **settings).table(split)
 
 
-def _is_table(path: Path) -> bool:
+def is_table(path: Path) -> bool:
     """Whether a file says of itself that it is a table of crystals."""
     try:
         with path.open("rb") as file:

@@ -13,9 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from aristotype._files import printable
 from aristotype._shards import Shards, resumable_map, shard_key
-from aristotype.crystal import CrystalTable, Failure, encode
+from aristotype.crystal import CrystalTable, Failure, encode, start_worker
 from aristotype.datasets._prepare import Estimate, versions
-from aristotype.datasets._work import start_worker
 from aristotype.errors import AristotypeError
 
 if TYPE_CHECKING:
@@ -55,7 +54,7 @@ class EncodedPaths:
 def encode_paths(
     paths: Sequence[Path],
     settings: dict[str, Any],
-    shards: Shards,
+    shards: Shards | None,
     processes: int,
     update: Callable[[int, str], None],
 ) -> EncodedPaths:
@@ -64,7 +63,7 @@ def encode_paths(
     Args:
         paths: Structure files and folders of them.
         settings: Keywords of `crystal.encode`.
-        shards: Where finished batches are kept.
+        shards: Where finished batches are kept; None keeps nothing.
         processes: Worker processes.
         update: Called with the paths done and a remark.
     """

@@ -24,6 +24,8 @@ from aristotype.crystal import (
     MAX_GAP,
     SCHEMA_VERSION,
     CrystalTable,
+    pack,
+    start_worker,
 )
 from aristotype.datasets._collect import Collected, Split
 from aristotype.datasets._progress import Progress, shown
@@ -31,7 +33,7 @@ from aristotype.datasets._read import Rows, read_rows
 from aristotype.datasets._registry import SPLITS, DatasetSpec
 from aristotype.datasets._report import PreparedDataset, RowFailure, SplitCount, read_prepared, write_prepared
 from aristotype.datasets._sources import Sources, find_sources
-from aristotype.datasets._work import Chunk, Encoded, Limits, encode_chunk, pack, start_worker
+from aristotype.datasets._work import Chunk, Encoded, Limits, encode_chunk
 from aristotype.errors import InputError
 from aristotype.symmetry import tables
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import signal
 import tempfile
 import zipfile
 from dataclasses import dataclass
@@ -17,7 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from aristotype._files import printable
-from aristotype.crystal import CrystalTable, Failure, encode, encode_arrays, gene_keys, is_structure_file
+from aristotype.crystal import CrystalTable, Failure, encode, encode_arrays, gene_keys, is_structure_file, pack, unpack
 from aristotype.errors import AristotypeError
 
 if TYPE_CHECKING:
@@ -98,27 +97,6 @@ class Encoded:
             suffixes=tuple(rest["suffixes"]),
             failures=tuple((place, suffix, reason) for place, suffix, reason in rest["failures"]),
         )
-
-
-def start_worker() -> None:
-    """Prepares a worker process: one thread, and Ctrl-C is the parent's to handle."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    pa.set_cpu_count(1)
-    pa.set_io_thread_count(1)
-
-
-def pack(table: pa.Table) -> bytes:
-    """An arrow table as bytes; unlike its pickle, of a slice only what is in it."""
-    sink = pa.BufferOutputStream()
-    with pa.ipc.new_stream(sink, table.schema) as writer:
-        writer.write_table(table)
-    return sink.getvalue().to_pybytes()
-
-
-def unpack(data: bytes) -> pa.Table:
-    """The table that `pack` packed."""
-    with pa.ipc.open_stream(data) as reader:
-        return reader.read_all()
 
 
 def encode_chunk(chunk: Chunk) -> Encoded:

@@ -1,12 +1,25 @@
 """Floor 5: genes to crystals, and crystals to rest.
 
 A first realisation: random starts from fitted priors, pushed apart in batches. Relaxation: within the symmetry, then
-without it.
+without it, for tables of any length.
 """
 
 from aristotype.realize._config import RealizeConfig
 from aristotype.realize._realize import realize
+from aristotype.realize._realize_many import realize_many, realize_seconds, without_geometry
 from aristotype.realize._relax import relax_rows
 from aristotype.realize._relax_config import RelaxConfig
+from aristotype.realize._relax_many import relax, relax_failures, relax_seconds
 
-__all__ = ["RealizeConfig", "RelaxConfig", "realize", "relax_rows"]
+__all__ = [
+    "RealizeConfig",
+    "RelaxConfig",
+    "realize",
+    "realize_many",
+    "realize_seconds",
+    "relax",
+    "relax_failures",
+    "relax_rows",
+    "relax_seconds",
+    "without_geometry",
+]

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
     from aristotype.calculators import Potential, Prediction
 
+_TOLERANCES = (1e-2, 1e-3, 1e-4)
+"""Angstrom, for structures that cannot be encoded at the tolerance that was asked for."""
 _CORE = ("id", "space_group", "elements", "wyckoffs", "free", "lattice")
 
 
@@ -36,6 +38,16 @@ class _Outcome:
     symmetric_steps: int = 0
     steps: int = 0
     end: str = ""
+
+    @property
+    def volume_change(self) -> float:
+        """Relative to the volume before."""
+        return float(self.after.get_volume() / self.before.get_volume() - 1.0)
+
+    def fail(self, reason: str) -> None:
+        """Goes back to the structure before; no energy is told that belongs to another one."""
+        self.after, self.end = self.before, reason
+        self.energy = self.symmetric = self.residual = np.nan
 
 
 def relax_rows(table: CrystalTable, potential: Potential, config: RelaxConfig) -> CrystalTable:
@@ -172,26 +184,11 @@ def _table(
     table: CrystalTable, outcomes: Sequence[_Outcome], potential: Potential, config: RelaxConfig
 ) -> CrystalTable:
     """The relaxed crystals with what became of them."""
-    lost: list[Failure] = []
-    relaxed = encode_arrays(
-        [outcome.after.cell.array for outcome in outcomes],
-        [outcome.after.numbers for outcome in outcomes],
-        [outcome.after.get_scaled_positions() for outcome in outcomes],
-        tolerance=config.tolerance,
-        ids=table.ids,
-        failures=lost,
-        max_gap=None,
-    ).without_columns(["tolerance"])
-    place = {name: row for row, name in enumerate(relaxed.ids)}
-    reasons = {failure.id: failure.reason for failure in lost}
-    # What cannot be encoded keeps the geometry that it came with.
-    kept = table.take([row for row, name in enumerate(table.ids) if name in reasons])
-    every = CrystalTable.concatenate([relaxed, _plain(kept)])
-    order = [place[name] if name in place else len(relaxed) + kept.ids.index(name) for name in table.ids]
-    every = every.take(order)
-    ends = [reasons.get(name, outcome.end) for name, outcome in zip(table.ids, outcomes, strict=True)]
+    every, reasons = _encoded(table, outcomes, config.tolerance)
+    for name, outcome in zip(table.ids, outcomes, strict=True):
+        if name in reasons:
+            outcome.fail(reasons[name])
     keys = (gene_keys(found.genes(), merge_enantiomorphs=True) for found in (table, every))
-    volumes = [outcome.after.get_volume() / outcome.before.get_volume() - 1.0 for outcome in outcomes]
     columns: dict[str, Any] = {
         "energy": pa.array([_or_null(outcome.energy) for outcome in outcomes], pa.float64()),
         "energy_start": pa.array([_or_null(outcome.start) for outcome in outcomes], pa.float64()),
@@ -199,14 +196,54 @@ def _table(
         "max_force": pa.array([_or_null(outcome.residual) for outcome in outcomes], pa.float64()),
         "relax_steps_symmetric": pa.array([outcome.symmetric_steps for outcome in outcomes], pa.int32()),
         "relax_steps": pa.array([outcome.steps for outcome in outcomes], pa.int32()),
-        "relax_end": pa.array(ends, pa.string()),
+        "relax_end": pa.array([outcome.end for outcome in outcomes], pa.string()),
         "space_group_before": pa.array(table.space_group, pa.int16()),
         "gene_kept": pa.array(next(keys) == next(keys), pa.bool_()),
         "rmsd": pa.array([_displacement(outcome.before, outcome.after) for outcome in outcomes], pa.float64()),
-        "volume_change": pa.array(volumes, pa.float64()),
+        "volume_change": pa.array([outcome.volume_change for outcome in outcomes], pa.float64()),
         "calculator": pa.array([potential.name] * len(table), pa.string()),
     }
     return every.with_columns(columns)
+
+
+def _encoded(
+    table: CrystalTable, outcomes: Sequence[_Outcome], tolerance: float
+) -> tuple[CrystalTable, dict[str, str]]:
+    """The structures after relaxation as crystals, and why some could not be encoded: those keep the geometry before.
+
+    At a large tolerance atoms may be taken for equivalent that are not; then a smaller one finds the symmetry.
+    """
+    found: list[CrystalTable] = []
+    reasons: dict[str, str] = {}
+    names, rows = table.ids, list(range(len(table)))
+    for smaller in (tolerance, *(limit for limit in _TOLERANCES if limit < tolerance)):
+        lost: list[Failure] = []
+        after = [outcomes[row].after for row in rows]
+        part = encode_arrays(
+            [structure.cell.array for structure in after],
+            [structure.numbers for structure in after],
+            [structure.get_scaled_positions() for structure in after],
+            tolerance=smaller,
+            ids=[names[row] for row in rows],
+            failures=lost,
+            max_gap=None,
+        )
+        found.append(part.without_columns(["tolerance"]))
+        reasons = {failure.id: f"the relaxed structure cannot be encoded: {failure.reason}" for failure in lost}
+        rows = [row for row in rows if names[row] in reasons]
+        if not rows:
+            break
+    every = CrystalTable.concatenate([*found, _plain(table.take(rows))])
+    place = {name: row for row, name in enumerate(every.ids)}
+    return every.take([place[name] for name in names]), reasons
+
+
+def broken_down(row: CrystalTable, potential: Potential, reason: str) -> CrystalTable:
+    """The outcome of a row whose relaxation raised an error: its geometry as it was, and the reason."""
+    structure = SymmetricFreedom(row)
+    outcome = _Outcome(before=structure.structure(structure.start), after=structure.structure(structure.start))
+    outcome.end = reason
+    return _table(row, [outcome], potential, RelaxConfig())
 
 
 def _plain(table: CrystalTable) -> CrystalTable:

@@ -35,6 +35,13 @@ class RelaxConfig:
     """Factor on the volume beyond which a structure has exploded, or below whose inverse it has collapsed."""
     seconds: float = 600.0
     """Most time that one structure may take."""
+    repeats: int = 1
+    """Most trials of a gene: the crystal itself, then new realisations of its gene, until the two lowest energies
+    agree; the lowest is kept."""
+    agree: float = 0.01
+    """Difference (eV/atom) below which two energies agree."""
+    seed: int = 0
+    """Of the realisations of further trials."""
 
     def __post_init__(self) -> None:
         for name, lowest, highest in (
@@ -47,6 +54,9 @@ class RelaxConfig:
             ("min_distance", 0.0, 2.0),
             ("max_volume_change", 1.1, 1000.0),
             ("seconds", 0.1, 1e7),
+            ("repeats", 1, 1000),
+            ("agree", 0.0, 1.0),
+            ("seed", 0, 2**63),
         ):
             value = getattr(self, name)
             if not lowest <= value <= highest:
