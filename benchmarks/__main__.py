@@ -65,6 +65,7 @@ def _context(options: argparse.Namespace) -> Context:
         model=options.model,
         paper_model=options.paper_model,
         mpts_model=options.mpts_model,
+        hull=options.hull,
         seed=options.seed,
         genes=options.genes,
         threads=options.threads,
@@ -87,6 +88,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--model", default=default.model, help="shipped name or checkpoint folder")
     parser.add_argument("--paper-model", default=default.paper_model, help="the same for the configuration `paper`")
     parser.add_argument("--mpts-model", help="checkpoint folder of the MPTS-52 configuration")
+    parser.add_argument("--hull", help="a hull with labels, as `aristotype hull build` writes it")
     parser.add_argument("--seed", type=int, default=default.seed)
     parser.add_argument("--genes", type=int, default=default.genes, help="unconditional genes for quality and memory")
     parser.add_argument("--threads", type=int, default=default.threads)

@@ -26,6 +26,7 @@ class Context:
     model: str = "wyckoff-transformer-mp20"  # shipped name or checkpoint folder
     paper_model: str = "wyckoff-transformer-mp20-paper"  # the same for the paper's configuration
     mpts_model: str | None = None  # a checkpoint folder of the MPTS-52 configuration
+    hull: str | None = None  # a hull with labels, as `aristotype hull build` writes it
     seed: int = 0
     genes: int = 10_000  # unconditional genes for quality and memory
     threads: int = 1

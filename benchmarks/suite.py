@@ -5,6 +5,7 @@ from __future__ import annotations
 from benchmarks.core import Benchmark
 from benchmarks.figures import figures
 from benchmarks.quality import ceiling, quality, quality_json
+from benchmarks.quality_hull import hull
 from benchmarks.quality_mpts import mpts
 from benchmarks.quality_nll import nll
 from benchmarks.speed_conditions import exact_formula, given_groups
@@ -29,6 +30,7 @@ BENCHMARKS: dict[str, Benchmark] = {
     "quality": quality,
     "nll": nll,
     "mpts": mpts,
+    "hull": hull,
     "ceiling": ceiling,
     "report": quality_json,
     "figures": figures,

@@ -2,5 +2,6 @@
 
 from ._face import Potential, Prediction
 from ._registry import load_potential, potential_names
+from ._single_points import single_points
 
-__all__ = ["Potential", "Prediction", "load_potential", "potential_names"]
+__all__ = ["Potential", "Prediction", "load_potential", "potential_names", "single_points"]

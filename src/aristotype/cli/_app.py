@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from aristotype.cli import _data, _encode, _export, _generate, _models, _realize, _relax, _train
+from aristotype.cli import _data, _encode, _export, _generate, _hull, _models, _realize, _relax, _train
 from aristotype.cli._console import INTERRUPTED, SOME_FAILED, WRONG, complain
 from aristotype.errors import AristotypeError
 
@@ -71,3 +71,4 @@ app.command("train", epilog=_train.EXAMPLES)(_train.train)
 app.command("encode", epilog=_encode.EXAMPLES)(_encode.encode)
 app.command("export", epilog=_export.EXAMPLES)(_export.export)
 app.add_typer(_data.app, name="data")
+app.add_typer(_hull.app, name="hull")

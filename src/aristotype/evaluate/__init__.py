@@ -24,20 +24,30 @@ from aristotype.evaluate._genes import (
     novel_share,
     novel_templates,
 )
+from aristotype.evaluate._hull import CONFIDENCE, HullEnergies, HullPoints
+from aristotype.evaluate._hull_build import Known, build_hull, elemental_references, own_references
+from aristotype.evaluate._hull_file import Hull, read_hull
 from aristotype.evaluate._render import GENE_ROWS, Row, metrics_table
 from aristotype.evaluate._smact import charge_balanced, formula_is_charge_balanced
 
 __all__ = [
+    "CONFIDENCE",
     "GENE_ROWS",
     "PROTOCOL",
+    "Hull",
+    "HullEnergies",
+    "HullPoints",
+    "Known",
     "KnownKeys",
     "Row",
+    "build_hull",
     "charge_balanced",
     "chi_square",
     "compositions",
     "conventional_atoms",
     "distinct_share",
     "divergences_of_draws",
+    "elemental_references",
     "formula_is_charge_balanced",
     "free_parameters",
     "gene_report",
@@ -47,7 +57,9 @@ __all__ = [
     "novel_share",
     "novel_templates",
     "num_elements",
+    "own_references",
     "primitive_atoms",
+    "read_hull",
     "site_compositions",
     "site_freedoms",
     "special_atoms",
