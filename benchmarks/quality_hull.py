@@ -43,7 +43,7 @@ def hull(context: Context) -> Outcome:
     yield Section(
         title="Energies above hull where an entry is missing",
         text=(
-            f"{len(truth):,} labelled formulas of two or more elements, each left out of the hull in turn and predicted "
+            f"{len(truth):,} labelled formulas of two or more elements, each left out of the hull and predicted "
             "from the rest, in eV/atom; classes by the number of other entries (labels and calculator) in the chemical "
             f"system. "
             f"{about['calculator']} against {bias['n']:,} labels: mean absolute deviation {bias['mae']:.3f}, bias "
