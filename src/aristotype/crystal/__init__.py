@@ -27,6 +27,7 @@ from aristotype.crystal._labels import (
     prototype_labels,
     reduced_formula,
 )
+from aristotype.crystal._minkowski import reduce_cells
 from aristotype.crystal._protocols import Energy, Proposal, Score
 from aristotype.crystal._read import is_structure_file
 from aristotype.crystal._rows import Crystal, Gene
@@ -79,6 +80,7 @@ __all__ = [
     "primitive_vectors",
     "protostructure_labels",
     "prototype_labels",
+    "reduce_cells",
     "reduced_formula",
     "site_descriptions",
     "sorted_genes",
