@@ -24,14 +24,18 @@ from aristotype.evaluate._genes import (
     novel_share,
     novel_templates,
 )
+from aristotype.evaluate._geometry import Geometry, geometry
 from aristotype.evaluate._render import GENE_ROWS, Row, metrics_table
 from aristotype.evaluate._smact import charge_balanced, formula_is_charge_balanced
+from aristotype.evaluate._validity import Validity, validity, validity_metrics
 
 __all__ = [
     "GENE_ROWS",
     "PROTOCOL",
+    "Geometry",
     "KnownKeys",
     "Row",
+    "Validity",
     "charge_balanced",
     "chi_square",
     "compositions",
@@ -41,6 +45,7 @@ __all__ = [
     "formula_is_charge_balanced",
     "free_parameters",
     "gene_report",
+    "geometry",
     "jensen_shannon",
     "legal_share",
     "metrics_table",
@@ -51,5 +56,7 @@ __all__ = [
     "site_compositions",
     "site_freedoms",
     "special_atoms",
+    "validity",
+    "validity_metrics",
     "wasserstein",
 ]
