@@ -92,7 +92,7 @@ def test_plausible_structures_are_neither_thin_nor_dense_nor_crowded():
 
 def test_metrics_are_means_over_what_was_submitted():
     good = crystal(225, [11, 17], "ab", [5.6, 5.6, 5.6, *CUBE])
-    unbalanced = crystal(225, [20, 17], "ab", [5.6, 5.6, 5.6, *CUBE])
+    unbalanced = crystal(225, [9, 11], "ac", [5.6, 5.6, 5.6, *CUBE])
     crowded = crystal(225, [11, 17], "ab", [0.9, 0.9, 0.9, *CUBE])
     judged = validity(concatenated(good, unbalanced, crowded))
     of_built, of_all = validity_metrics(judged), validity_metrics(judged, submitted=10)
