@@ -15,6 +15,7 @@ from aristotype.evaluate._counts import (
     special_atoms,
 )
 from aristotype.evaluate._distances import chi_square, divergences_of_draws, jensen_shannon, wasserstein
+from aristotype.evaluate._distributions import distribution_metrics, root_jensen_shannon, wasserstein_continuous
 from aristotype.evaluate._genes import (
     PROTOCOL,
     KnownKeys,
@@ -27,12 +28,14 @@ from aristotype.evaluate._genes import (
 from aristotype.evaluate._geometry import Geometry, geometry
 from aristotype.evaluate._render import GENE_ROWS, Row, metrics_table
 from aristotype.evaluate._smact import charge_balanced, formula_is_charge_balanced
+from aristotype.evaluate._symmetry import Kept, fidelity_metrics, symmetry_kept, symmetry_metrics
 from aristotype.evaluate._validity import Validity, validity, validity_metrics
 
 __all__ = [
     "GENE_ROWS",
     "PROTOCOL",
     "Geometry",
+    "Kept",
     "KnownKeys",
     "Row",
     "Validity",
@@ -41,7 +44,9 @@ __all__ = [
     "compositions",
     "conventional_atoms",
     "distinct_share",
+    "distribution_metrics",
     "divergences_of_draws",
+    "fidelity_metrics",
     "formula_is_charge_balanced",
     "free_parameters",
     "gene_report",
@@ -53,10 +58,14 @@ __all__ = [
     "novel_templates",
     "num_elements",
     "primitive_atoms",
+    "root_jensen_shannon",
     "site_compositions",
     "site_freedoms",
     "special_atoms",
+    "symmetry_kept",
+    "symmetry_metrics",
     "validity",
     "validity_metrics",
     "wasserstein",
+    "wasserstein_continuous",
 ]
