@@ -30,6 +30,7 @@ from aristotype.evaluate._genes import (
     novel_templates,
 )
 from aristotype.evaluate._geometry import Geometry, geometry
+from aristotype.evaluate._magpie import magpie_fingerprints, magpie_labels
 from aristotype.evaluate._moments import central_moment_discrepancy
 from aristotype.evaluate._render import GENE_ROWS, Row, metrics_table
 from aristotype.evaluate._smact import charge_balanced, formula_is_charge_balanced
@@ -66,6 +67,8 @@ __all__ = [
     "has_fingerprint",
     "jensen_shannon",
     "legal_share",
+    "magpie_fingerprints",
+    "magpie_labels",
     "mean_pairwise_distance",
     "metrics_table",
     "novel_share",
