@@ -19,6 +19,7 @@ from aristotype.evaluate._coverage import Coverage, coverage
 from aristotype.evaluate._distances import chi_square, divergences_of_draws, jensen_shannon, wasserstein
 from aristotype.evaluate._distributions import distribution_metrics, root_jensen_shannon, wasserstein_continuous
 from aristotype.evaluate._diversity import mean_pairwise_distance, vendi_score
+from aristotype.evaluate._fingerprints import crystalnn_fingerprints
 from aristotype.evaluate._frechet import FrechetDistance, frechet_distance, frechet_floor
 from aristotype.evaluate._genes import (
     PROTOCOL,
@@ -54,6 +55,7 @@ __all__ = [
     "compositions",
     "conventional_atoms",
     "coverage",
+    "crystalnn_fingerprints",
     "distinct_share",
     "distribution_metrics",
     "divergences_of_draws",
