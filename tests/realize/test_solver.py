@@ -8,10 +8,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from aristotype.crystal import GeneBatch, primitive_vectors
+from aristotype.crystal import GeneBatch, primitive_vectors, reduce_cells
 from aristotype.realize import RealizeConfig
 from aristotype.realize._atoms import flatten, position_maps
-from aristotype.realize._cells import reduce_cells
 from aristotype.realize._pairs import NearPairs, measure
 from aristotype.realize._priors import priors
 from aristotype.realize._random import row_keys

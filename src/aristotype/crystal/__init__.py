@@ -27,6 +27,7 @@ from aristotype.crystal._labels import (
     prototype_labels,
     reduced_formula,
 )
+from aristotype.crystal._minkowski import reduce_cells
 from aristotype.crystal._parallel import map_table, pack, start_worker, unpack
 from aristotype.crystal._protocols import Energy, Proposal, Score
 from aristotype.crystal._read import is_structure_file
@@ -82,6 +83,7 @@ __all__ = [
     "primitive_vectors",
     "protostructure_labels",
     "prototype_labels",
+    "reduce_cells",
     "reduced_formula",
     "site_descriptions",
     "sorted_genes",

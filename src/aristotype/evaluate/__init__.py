@@ -4,6 +4,7 @@
 reports side by side, and each of the other functions is one figure.
 """
 
+from aristotype.evaluate._arrays import Scaler, has_fingerprint
 from aristotype.evaluate._counts import (
     compositions,
     conventional_atoms,
@@ -14,7 +15,12 @@ from aristotype.evaluate._counts import (
     site_freedoms,
     special_atoms,
 )
+from aristotype.evaluate._coverage import Coverage, coverage
 from aristotype.evaluate._distances import chi_square, divergences_of_draws, jensen_shannon, wasserstein
+from aristotype.evaluate._distributions import distribution_metrics, root_jensen_shannon, wasserstein_continuous
+from aristotype.evaluate._diversity import mean_pairwise_distance, vendi_score
+from aristotype.evaluate._fingerprints import crystalnn_fingerprints
+from aristotype.evaluate._frechet import FrechetDistance, frechet_distance, frechet_floor
 from aristotype.evaluate._genes import (
     PROTOCOL,
     KnownKeys,
@@ -24,35 +30,58 @@ from aristotype.evaluate._genes import (
     novel_share,
     novel_templates,
 )
+from aristotype.evaluate._geometry import Geometry, geometry
 from aristotype.evaluate._hull import CONFIDENCE, HullEnergies, HullPoints
 from aristotype.evaluate._hull_build import Known, build_hull, elemental_references, own_references
 from aristotype.evaluate._hull_file import Hull, read_hull
+from aristotype.evaluate._magpie import magpie_fingerprints, magpie_labels
+from aristotype.evaluate._moments import central_moment_discrepancy
 from aristotype.evaluate._render import GENE_ROWS, Row, metrics_table
 from aristotype.evaluate._smact import charge_balanced, formula_is_charge_balanced
+from aristotype.evaluate._symmetry import Kept, fidelity_metrics, symmetry_kept, symmetry_metrics
+from aristotype.evaluate._validity import Validity, validity, validity_metrics
 
 __all__ = [
     "CONFIDENCE",
     "GENE_ROWS",
     "PROTOCOL",
+    "Coverage",
+    "FrechetDistance",
+    "Geometry",
     "Hull",
     "HullEnergies",
     "HullPoints",
+    "Kept",
     "Known",
     "KnownKeys",
     "Row",
+    "Scaler",
+    "Validity",
     "build_hull",
+    "central_moment_discrepancy",
     "charge_balanced",
     "chi_square",
     "compositions",
     "conventional_atoms",
+    "coverage",
+    "crystalnn_fingerprints",
     "distinct_share",
+    "distribution_metrics",
     "divergences_of_draws",
     "elemental_references",
+    "fidelity_metrics",
     "formula_is_charge_balanced",
+    "frechet_distance",
+    "frechet_floor",
     "free_parameters",
     "gene_report",
+    "geometry",
+    "has_fingerprint",
     "jensen_shannon",
     "legal_share",
+    "magpie_fingerprints",
+    "magpie_labels",
+    "mean_pairwise_distance",
     "metrics_table",
     "novel_share",
     "novel_templates",
@@ -60,8 +89,15 @@ __all__ = [
     "own_references",
     "primitive_atoms",
     "read_hull",
+    "root_jensen_shannon",
     "site_compositions",
     "site_freedoms",
     "special_atoms",
+    "symmetry_kept",
+    "symmetry_metrics",
+    "validity",
+    "validity_metrics",
+    "vendi_score",
     "wasserstein",
+    "wasserstein_continuous",
 ]

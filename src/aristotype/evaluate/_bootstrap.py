@@ -67,14 +67,23 @@ def resampled_copies(count: int, resamples: int, seed: int) -> NDArray[np.int16]
 
 
 def with_interval(tally: Tally, figure: Callable[[Floats], Floats], copies: NDArray[np.int16]) -> Interval:
-    """A figure of a histogram, never negative, with its bootstrap interval.
+    """A figure of a histogram, never negative, with its bootstrap interval (see `bootstrapped`)."""
+    return bootstrapped(lambda drawn: float(figure(tally.histogram(drawn))), copies)
+
+
+def bootstrapped(figure: Callable[[NDArray[np.integer] | None], float], copies: NDArray[np.int16]) -> Interval:
+    """A figure of rows, never negative, with its bootstrap interval.
 
     Drawing again adds noise to a histogram, and noise adds to a distance: the percentiles of the resampled figures are
     shifted by their mean bias (Efron & Tibshirani 1993, chapter 10) and cut at 0.
+
+    Args:
+        figure: of all rows (None), or of so many copies (n,) of each.
+        copies: (resamples, n), from `resampled_copies`; none for no interval.
     """
-    value = float(figure(tally.histogram()))
+    value = figure(None)
     if not len(copies):
         return Interval(value=value)
-    again = np.array([figure(tally.histogram(row)) for row in copies])
+    again = np.array([figure(drawn) for drawn in copies])
     low, high = value + np.quantile(again, [0.025, 0.975]) - again.mean()
     return Interval(value=value, low=max(0.0, float(low)), high=float(high))

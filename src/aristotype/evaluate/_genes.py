@@ -18,6 +18,7 @@ from aristotype.errors import InputError
 from aristotype.evaluate import _counts
 from aristotype.evaluate._bootstrap import Interval, Tally, resampled_copies, share, with_interval
 from aristotype.evaluate._distances import chi_square, jensen_shannon, wasserstein
+from aristotype.evaluate._distributions import element_shares
 from aristotype.evaluate._smact import charge_balanced
 from aristotype.symmetry import forced
 
@@ -189,16 +190,10 @@ def _comparisons(sample: GeneBatch, reference: GeneBatch) -> list[tuple[str, Tal
         ("emd_primitive_atoms", *numbers(_counts.primitive_atoms), wasserstein),
         ("emd_conventional_atoms", *numbers(_counts.conventional_atoms), wasserstein),
         ("emd_free_parameters", *numbers(_counts.free_parameters), wasserstein),
-        ("element_jsd_atoms", *both(_atom_fractions), jensen_shannon),
+        ("element_jsd_atoms", *both(element_shares), jensen_shannon),
         ("element_jsd_sites", *both(lambda genes: Tally.of_matrix(_counts.site_compositions(genes))), jensen_shannon),
         ("site_freedom_jsd", *both(_site_freedoms), jensen_shannon),
     ]
-
-
-def _atom_fractions(genes: GeneBatch) -> Tally:
-    """Elements weighted by atoms; each gene weighs the same, so that large cells do not count more."""
-    atoms = _counts.compositions(genes)
-    return Tally.of_matrix(atoms / atoms.sum(axis=1, keepdims=True))
 
 
 def _site_freedoms(genes: GeneBatch) -> Tally:

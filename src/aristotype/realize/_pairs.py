@@ -17,8 +17,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from aristotype.crystal import reduce_cells
 from aristotype.realize._atoms import ranges
-from aristotype.realize._cells import combined, product_of, reduce_cells
+from aristotype.realize._cells import combined, product_of
 
 if TYPE_CHECKING:
     from aristotype.realize._atoms import Atoms, Floats
