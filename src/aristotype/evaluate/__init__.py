@@ -19,6 +19,7 @@ from aristotype.evaluate._coverage import Coverage, coverage
 from aristotype.evaluate._distances import chi_square, divergences_of_draws, jensen_shannon, wasserstein
 from aristotype.evaluate._distributions import distribution_metrics, root_jensen_shannon, wasserstein_continuous
 from aristotype.evaluate._diversity import mean_pairwise_distance, vendi_score
+from aristotype.evaluate._evaluate import evaluate
 from aristotype.evaluate._fingerprints import crystalnn_fingerprints
 from aristotype.evaluate._frechet import FrechetDistance, frechet_distance, frechet_floor
 from aristotype.evaluate._genes import (
@@ -36,6 +37,8 @@ from aristotype.evaluate._hull_build import Known, build_hull, elemental_referen
 from aristotype.evaluate._hull_file import Hull, read_hull
 from aristotype.evaluate._magpie import magpie_fingerprints, magpie_labels
 from aristotype.evaluate._moments import central_moment_discrepancy
+from aristotype.evaluate._protocols import PROTOCOLS, Protocol, protocol_named
+from aristotype.evaluate._reference import Reference, load_reference
 from aristotype.evaluate._render import GENE_ROWS, Row, metrics_table
 from aristotype.evaluate._smact import charge_balanced, formula_is_charge_balanced
 from aristotype.evaluate._symmetry import Kept, fidelity_metrics, symmetry_kept, symmetry_metrics
@@ -45,6 +48,7 @@ __all__ = [
     "CONFIDENCE",
     "GENE_ROWS",
     "PROTOCOL",
+    "PROTOCOLS",
     "Coverage",
     "FrechetDistance",
     "Geometry",
@@ -54,6 +58,8 @@ __all__ = [
     "Kept",
     "Known",
     "KnownKeys",
+    "Protocol",
+    "Reference",
     "Row",
     "Scaler",
     "Validity",
@@ -69,6 +75,7 @@ __all__ = [
     "distribution_metrics",
     "divergences_of_draws",
     "elemental_references",
+    "evaluate",
     "fidelity_metrics",
     "formula_is_charge_balanced",
     "frechet_distance",
@@ -79,6 +86,7 @@ __all__ = [
     "has_fingerprint",
     "jensen_shannon",
     "legal_share",
+    "load_reference",
     "magpie_fingerprints",
     "magpie_labels",
     "mean_pairwise_distance",
@@ -88,6 +96,7 @@ __all__ = [
     "num_elements",
     "own_references",
     "primitive_atoms",
+    "protocol_named",
     "read_hull",
     "root_jensen_shannon",
     "site_compositions",

@@ -10,6 +10,7 @@ from aristotype.errors import UnknownNameError
 from aristotype.evaluate._hull import Kind
 
 Denominator = Literal["submitted", "built", "valid"]
+Population = Literal["built", "valid", "valid, unique and novel"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,6 +26,7 @@ class Protocol:
         scale: Whether volumes are made equal before matching.
         novel_against: Splits of the reference that a novel structure must not match.
         denominator: What shares are over.
+        population: The structures whose distributions are compared.
         stable: Energy above hull (eV/atom) up to which a structure counts as stable; None where the source does not
             judge stability.
         metastable: The same for metastable (M.S.U.N.).
@@ -42,6 +44,7 @@ class Protocol:
     scale: bool = True
     novel_against: tuple[str, ...] = ("train",)
     denominator: Denominator = "submitted"
+    population: Population = "built"
     stable: float | None = None
     metastable: float | None = None
     hull: Kind | None = None
@@ -84,6 +87,7 @@ _PROTOCOLS = (
         stol=0.5,
         angle=10.0,
         denominator="valid",
+        population="valid",
         source="Xie et al., ICLR 2022",
         notes=("COV cut-offs for MP-20: 10 for composition and 0.4 for structure fingerprints.",),
     ),
@@ -98,6 +102,7 @@ _PROTOCOLS = (
         name="lemat",
         version=1,
         denominator="valid",
+        population="valid",
         stable=0.0,
         metastable=0.1,
         hull="calculator",
@@ -118,7 +123,6 @@ _PROTOCOLS = (
         name="wyformer",
         version=1,
         novel_against=("train", "val"),
-        denominator="submitted",
         stable=0.08,
         source="Kazeev et al., arXiv:2503.02407",
         notes=(_HULL_NOTE, "Structures are to be relaxed with CHGNet; shares are over all that was generated."),
@@ -127,6 +131,7 @@ _PROTOCOLS = (
         name="augen",
         version=1,
         denominator="valid",
+        population="valid, unique and novel",
         source="Chang et al., WyckoffAUGen",
         notes=(
             "Validity is over what was submitted; all else over unique and novel structures among the valid ones.",
