@@ -24,6 +24,7 @@ from aristotype.evaluate._genes import (
     novel_share,
     novel_templates,
 )
+from aristotype.evaluate._matching import Matcher, Matches
 from aristotype.evaluate._render import GENE_ROWS, Row, metrics_table
 from aristotype.evaluate._smact import charge_balanced, formula_is_charge_balanced
 
@@ -31,6 +32,8 @@ __all__ = [
     "GENE_ROWS",
     "PROTOCOL",
     "KnownKeys",
+    "Matcher",
+    "Matches",
     "Row",
     "charge_balanced",
     "chi_square",
