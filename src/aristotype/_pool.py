@@ -45,8 +45,7 @@ def ordered_map(
         InputError: `processes` is less than 1.
         AristotypeError: a worker process died.
     """
-    if processes < 1:
-        raise InputError(f"processes is {processes} and must be at least 1; this machine has {os.cpu_count()} cores")
+    check_processes(processes)
     if executor is not None:
         yield from _windowed(function, tasks, executor, 2 * processes + 2)
     elif processes == 1:
@@ -55,15 +54,28 @@ def ordered_map(
         yield from _pooled(function, tasks, processes, start)
 
 
-def _pooled(
-    function: Callable[[T], R], tasks: Iterable[T], processes: int, start: Callable[[], None]
-) -> Generator[R, None, None]:
+@contextmanager
+def worker_pool(processes: int, *, start: Callable[[], None]) -> Iterator[Executor | None]:
+    """Processes that several maps use one after another; None for one process, which needs no pool.
+
+    Args:
+        processes: Worker processes, one thread each.
+        start: Runs once in every worker first.
+
+    Raises:
+        InputError: `processes` is less than 1.
+        AristotypeError: a worker process died.
+    """
+    check_processes(processes)
+    if processes == 1:
+        yield None
+        return
     # Not forked: this process may hold threads (arrow, torch) whose locks a copy would never see released.
     context = multiprocessing.get_context("spawn")
     pool = ProcessPoolExecutor(max_workers=processes, mp_context=context, initializer=start)
     try:
         with _one_thread_each():
-            yield from _windowed(function, tasks, pool, 2 * processes + 2)
+            yield pool
     except BrokenProcessPool as error:
         raise AristotypeError(
             f"one of {processes} worker processes died (out of memory, or killed); run it with fewer processes. In a "
@@ -71,6 +83,24 @@ def _pooled(
         ) from error
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
+
+
+def check_processes(processes: int) -> None:
+    """Makes sure that there is a process to work.
+
+    Raises:
+        InputError: `processes` is less than 1.
+    """
+    if processes < 1:
+        raise InputError(f"processes is {processes} and must be at least 1; this machine has {os.cpu_count()} cores")
+
+
+def _pooled(
+    function: Callable[[T], R], tasks: Iterable[T], processes: int, start: Callable[[], None]
+) -> Generator[R, None, None]:
+    with worker_pool(processes, start=start) as pool:
+        assert pool is not None
+        yield from _windowed(function, tasks, pool, 2 * processes + 2)
 
 
 def _windowed(

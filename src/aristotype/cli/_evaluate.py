@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -20,7 +21,19 @@ if TYPE_CHECKING:
 
 SUMMARY = "evaluation.json"
 """The file by which a folder of ours is known."""
-_HEAD = ("submitted", "built", "valid", "unique", "novel", "unique_novel", "stable", "sun", "ssun", "metastable", "msun")
+_HEAD = (
+    "submitted",
+    "built",
+    "valid",
+    "unique",
+    "novel",
+    "unique_novel",
+    "stable",
+    "sun",
+    "ssun",
+    "metastable",
+    "msun",
+)
 
 EXAMPLES = """[bold]Examples[/bold]
 
@@ -55,7 +68,8 @@ def evaluate(
         int | None, typer.Option("--submitted", min=1, help="Structures asked for, where not all could be built.")
     ] = None,
     number: Annotated[
-        int | None, typer.Option("-n", "--number", min=1, help="At most so many structures of each set, drawn by --seed.")
+        int | None,
+        typer.Option("-n", "--number", min=1, help="At most so many of each set, drawn by --seed."),
     ] = None,
     fingerprints: Annotated[
         int, typer.Option("--fingerprints", min=0, help="CrystalNN fingerprints of so many structures on either side.")
@@ -70,8 +84,8 @@ def evaluate(
     Writes evaluation.json, a Parquet file a set with one row a structure, and report.html, which opens without a
     network. Stability needs energies: relax the structures first.
     """
-    from aristotype.evaluate import load_reference, protocol_named, read_hull, write_page
     from aristotype.evaluate import evaluate as evaluate_table
+    from aristotype.evaluate import load_reference, protocol_named, read_hull, write_page
 
     rules = protocol_named(protocol)
     _check_out(out, force)
@@ -91,17 +105,23 @@ def evaluate(
                 fingerprints=fingerprints,
                 processes=processes,
                 seed=seed,
-                stage=lambda what, name=name: complain(f"{name}: {what} ..."),
+                stage=partial(_tell, name),
             )
             results.append((summary, rows))
         with atomic_directory(out, marker=SUMMARY) as folder:
             for summary, rows in results:
                 rows.write(folder / f"{summary['name']}.parquet")
-            text = json.dumps({"sets": [summary for summary, _ in results]}, indent=1, ensure_ascii=False, allow_nan=False)
+            text = json.dumps(
+                {"sets": [summary for summary, _ in results]}, indent=1, ensure_ascii=False, allow_nan=False
+            )
             (folder / SUMMARY).write_text(text + "\n", encoding="utf-8")
             pages = [(summary, rows.arrow) for summary, rows in results]
             write_page(folder / "report.html", pages, known.compared.arrow, reference_name=known.name)
     _show([summary for summary, _ in results], out)
+
+
+def _tell(name: str, stage: str) -> None:
+    complain(f"{name}: {stage} ...")
 
 
 def _check_out(out: Path, force: bool) -> None:
@@ -169,8 +189,10 @@ def _show(summaries: list[dict[str, Any]], out: Path) -> None:
     rows += [[metric, *(_figure(summary["metrics"].get(metric)) for summary in summaries)] for metric in metrics]
     show_table([("", "left"), *((name, "right") for name in names)], rows)
     first = summaries[0]["protocol"]
-    say(f"protocol {first['name']} {first['version']}; reference {summaries[0]['reference']['name']}: "
-        f"{summaries[0]['reference']['splits']}")
+    say(
+        f"protocol {first['name']} {first['version']}; reference {summaries[0]['reference']['name']}: "
+        f"{summaries[0]['reference']['splits']}"
+    )
     for note in dict.fromkeys(note for summary in summaries for note in summary["notes"]):
         say(f"- {note}")
     say(f"{printable(out / 'report.html')} shows it all")

@@ -36,7 +36,9 @@ from aristotype.evaluate._hull import CONFIDENCE, HullEnergies, HullPoints
 from aristotype.evaluate._hull_build import Known, build_hull, elemental_references, own_references
 from aristotype.evaluate._hull_file import Hull, read_hull
 from aristotype.evaluate._magpie import magpie_fingerprints, magpie_labels
+from aristotype.evaluate._matching import Matcher, Matches
 from aristotype.evaluate._moments import central_moment_discrepancy
+from aristotype.evaluate._novelty import gene_novelty, novelty_columns
 from aristotype.evaluate._protocols import PROTOCOLS, Protocol, protocol_named
 from aristotype.evaluate._reference import Reference, load_reference
 from aristotype.evaluate._render import GENE_ROWS, Row, metrics_table
@@ -58,6 +60,8 @@ __all__ = [
     "Kept",
     "Known",
     "KnownKeys",
+    "Matcher",
+    "Matches",
     "Protocol",
     "Reference",
     "Row",
@@ -81,6 +85,7 @@ __all__ = [
     "frechet_distance",
     "frechet_floor",
     "free_parameters",
+    "gene_novelty",
     "gene_report",
     "geometry",
     "has_fingerprint",
@@ -93,6 +98,7 @@ __all__ = [
     "metrics_table",
     "novel_share",
     "novel_templates",
+    "novelty_columns",
     "num_elements",
     "own_references",
     "primitive_atoms",

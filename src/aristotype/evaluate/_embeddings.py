@@ -65,10 +65,8 @@ def structure_metrics(
     few, known = (
         side.take(np.sort(rng.choice(len(side), min(count, len(side)), replace=False))) for side in (table, reference)
     )
-    mine, theirs = (
-        crystalnn_fingerprints(side, processes=processes, cache=cache_folder() / "fingerprints")
-        for side in (few, known)
-    )
+    cache = cache_folder() / "fingerprints"
+    mine, theirs = (crystalnn_fingerprints(side, processes=processes, cache=cache) for side in (few, known))
     scaler = Scaler.fit(magpie_fingerprints(reference.genes()))
     own, other = (scaler.transform(magpie_fingerprints(side.genes())) for side in (few, known))
     notes.append(

@@ -38,7 +38,8 @@ def load_reference(
     """The parts of a reference that an evaluation needs.
 
     Args:
-        reference: a registered dataset, a path that `load_dataset` takes, or a table. One without splits is taken whole.
+        reference: a registered dataset, a path that `load_dataset` takes, or a table; without splits it is taken
+            whole.
         novel_against: splits that count as known.
         compare: the split for distributions.
 
@@ -77,7 +78,7 @@ def _loaded(reference: str | os.PathLike[str]) -> tuple[str, CrystalTable, tuple
     if not (isinstance(reference, str) and reference in DATASETS) and is_table(Path(reference)):
         return Path(reference).stem, CrystalTable.read(reference), ()
     prepared = open_dataset(reference)
-    notes = ()
+    notes: tuple[str, ...] = ()
     if prepared.train_share is not None and prepared.train_share < 1:
         notes = (f"Of the reference {prepared.statement} is at hand: novelty reads high, because the rest is missing.",)
     return prepared.name, prepared.table(), notes
