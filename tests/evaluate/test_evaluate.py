@@ -1,0 +1,179 @@
+"""The whole evaluation: counts that agree with rows, protocols that differ, and nothing that is no number."""
+
+from __future__ import annotations
+
+import json
+import math
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from aristotype.crystal import CrystalTable
+from aristotype.errors import InputError, TableError, UnknownNameError
+from aristotype.evaluate import PROTOCOLS, Known, build_hull, evaluate, load_reference, protocol_named
+from aristotype.evaluate._definitions import DEFINITIONS
+from aristotype.realize import realize, relax, without_geometry
+from tests.realize.test_relax import SYMMETRIC, metals
+
+EMT = "ase.calculators.emt:EMT"
+GROUPS = (225, 221, 194, 123, 166, 62, 14, 2, 136, 167, 12, 229, 1, 1)
+
+
+@pytest.fixture(scope="module")
+def reference() -> CrystalTable:
+    table = metals(GROUPS, seed=11)
+    split = ["train", "val", "test"]
+    return table.with_columns(split=[split[row % 3] for row in range(len(table))])
+
+
+@pytest.fixture(scope="module")
+def made(reference) -> CrystalTable:
+    """New alloys, the same alloys again, and some that are known."""
+    fresh = metals(GROUPS, seed=12)
+    copies = fresh[:4].with_columns(id=[f"copy-{row}" for row in range(4)])
+    known = reference.filter([split == "train" for split in reference.column("split").to_pylist()])
+    known = known.without_columns(["split"]).with_columns(id=[f"known-{row}" for row in range(len(known))])
+    return relax(
+        CrystalTable.concatenate([fresh, copies, known]).with_columns(origin="test"), calculator=EMT, config=SYMMETRIC
+    )
+
+
+@pytest.fixture(scope="module")
+def hull(reference):
+    from aristotype.crystal import GeneBatch
+
+    numbers = (13, 28, 29, 46, 47, 78, 79)
+    genes = GeneBatch.from_lists([225] * len(numbers), [[z] for z in numbers], [[0]] * len(numbers))
+    pure = realize(CrystalTable.from_genes(genes, [f"e{z}" for z in numbers]), seed=0)
+    pure = relax(pure, calculator=EMT, config=SYMMETRIC)
+    alloys = relax(reference, calculator=EMT, config=SYMMETRIC)
+    return build_hull([Known("alloys", alloys), Known("elements", pure)], calculator=EMT, references="own")
+
+
+@pytest.fixture(scope="module", params=sorted(PROTOCOLS))
+def judged(request, made, reference, hull):
+    rules = protocol_named(request.param)
+    if rules.hull is not None:
+        assert rules.hull in hull.kinds
+    return rules, *evaluate(made, reference=reference, protocol=rules, hull=hull, submitted=len(made) + 5)
+
+
+def test_counts_are_those_of_the_rows(judged, made):
+    rules, summary, rows = judged
+    counts = summary["counts"]
+    assert counts["submitted"] == len(made) + 5 and counts["built"] == len(made) == len(rows)
+    assert rows.ids == made.ids and "origin" in rows.columns
+    for name in set(counts) - {"submitted", "built", "unique_novel"}:
+        assert counts[name] == sum(rows.column(name).to_pylist()), name
+    both = zip(rows.column("unique").to_pylist(), rows.column("novel").to_pylist())
+    assert counts["unique_novel"] == sum(unique and novel for unique, novel in both)
+    assert ("stable" in counts) == (rules.stable is not None)
+
+
+def test_copies_are_no_duplicates_of_nothing_and_known_ones_are_known(judged):
+    _, _, rows = judged
+    place = {name: row for row, name in enumerate(rows.ids)}
+    of, match = rows.column("duplicate_of").to_pylist(), rows.column("reference_match").to_pylist()
+    for name, row in place.items():
+        if name.startswith("copy-"):
+            assert of[row] is not None and not rows.column("unique")[row].as_py()
+    assert (np.array([of_ is None for of_ in of]) == rows.column("unique").to_numpy(zero_copy_only=False)).all()
+    assert (np.array([m is None for m in match]) == rows.column("novel").to_numpy(zero_copy_only=False)).all()
+
+
+def test_stability_follows_the_definition(judged):
+    rules, _, rows = judged
+    if rules.stable is None:
+        assert "stable" not in rows.columns
+        return
+    height = np.array(rows.column("e_above_hull").to_pylist(), dtype=float)
+    sound = np.isfinite(height) & ~np.array(rows.column("unphysical").to_pylist())
+    if rules.needs_valid:
+        sound &= np.array(rows.column("valid").to_pylist())
+    stable = np.array(rows.column("stable").to_pylist())
+    assert (stable == (sound & (height <= rules.stable))).all()
+    fresh = np.array(rows.column("unique").to_pylist()) & np.array(rows.column("novel").to_pylist())
+    assert (np.array(rows.column("sun").to_pylist()) == (stable & fresh)).all()
+    p1 = rows.space_group == 1
+    assert (np.array(rows.column("ssun").to_pylist()) == (stable & fresh & ~p1)).all()
+
+
+def test_shares_are_over_what_the_protocol_says(judged):
+    rules, summary, rows = judged
+    over = {"submitted": summary["counts"]["submitted"], "built": len(rows), "valid": summary["counts"]["valid"]}
+    found = summary["metrics"]["unique"]
+    assert found["n"] == over[rules.denominator]
+    assert summary["metrics"]["valid"]["n"] == summary["counts"]["submitted"]
+    assert found["low"] <= found["value"] <= found["high"]
+
+
+def test_a_summary_is_plain_and_every_figure_is_a_number_with_a_definition(judged):
+    _, summary, _ = judged
+    assert json.loads(json.dumps(summary, allow_nan=False)) == json.loads(json.dumps(summary))
+    for name, metric in summary["metrics"].items():
+        assert name in DEFINITIONS and metric["what"]
+        assert all(math.isfinite(metric[key]) for key in ("value", "low", "high") if metric[key] is not None)
+        assert metric["n"] > 0
+
+
+def test_without_energies_there_is_a_note_and_no_stability(made, reference):
+    plain = made.without_columns(["energy"])
+    summary, rows = evaluate(plain, reference=reference, protocol="wyformer")
+    assert "stable" not in summary["counts"] and "stable" not in rows.columns
+    assert any("no energies" in note for note in summary["notes"])
+
+
+def test_rows_without_an_energy_are_not_stable_and_are_told(made, reference, hull):
+    energy = made.column("energy").to_pylist()
+    energy[:3] = [None] * 3
+    summary, rows = evaluate(
+        made.with_columns(energy=pa.array(energy, pa.float64())), reference=reference, protocol="mattergen", hull=hull
+    )
+    assert rows.column("stable").to_pylist()[:3] == [False] * 3
+    assert any(note.startswith("3 structures have no energy") for note in summary["notes"])
+
+
+def test_genes_count_as_submitted_and_not_as_built(made, reference):
+    genes = without_geometry(made[:4]).with_columns(id=[f"gene-{row}" for row in range(4)])
+    plain = made.without_columns(["energy"])
+    summary, rows = evaluate(CrystalTable.concatenate([plain, genes]), reference=reference)
+    assert summary["counts"]["submitted"] == len(made) + 4 and summary["counts"]["built"] == len(made)
+    assert rows.ids == made.ids
+
+
+def test_the_reference_itself_is_neither_novel_nor_far(reference):
+    known = load_reference(reference, ("train",), "train").compared
+    summary, _ = evaluate(
+        known.without_columns(["split"]), reference=reference, protocol="cdvae", compare="train", resamples=0
+    )
+    assert summary["counts"]["novel"] == 0
+    metrics = summary["metrics"]
+    for name in ("group_jsd", "emd_density", "emd_sites", "element_jsd", "wyckoff_dimension_jsd"):
+        if name in metrics:
+            assert metrics[name]["value"] == pytest.approx(0.0, abs=1e-9)
+
+
+def test_a_reference_without_splits_is_taken_whole(reference):
+    whole = load_reference(reference.without_columns(["split"]), ("train",), "test")
+    assert len(whole.known) == len(whole.compared) == len(reference)
+
+
+def test_bad_input_is_told(made, reference, hull):
+    with pytest.raises(UnknownNameError, match="no protocol is called 'nothing'"):
+        evaluate(made, reference=reference, protocol="nothing")
+    with pytest.raises(InputError, match="no more rows than were submitted"):
+        evaluate(made, reference=reference, submitted=3, hull=hull)
+    with pytest.raises(InputError, match="0 of them with a geometry"):
+        evaluate(without_geometry(made), reference=reference)
+    with pytest.raises(InputError, match="has the splits"):
+        load_reference(reference, ("other",), "test")
+    with pytest.raises(TableError, match="genes and have no geometry"):
+        load_reference(without_geometry(reference), ("train",), "test")
+
+
+def test_protocols_state_what_they_are():
+    for name, rules in PROTOCOLS.items():
+        told = rules.to_dict()
+        assert told["name"] == name and told["source"]
+        assert {"ltol", "stol", "angle", "stable", "denominator", "charges", "unphysical"} <= set(told)
