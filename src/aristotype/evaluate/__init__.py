@@ -19,6 +19,7 @@ from aristotype.evaluate._coverage import Coverage, coverage
 from aristotype.evaluate._distances import chi_square, divergences_of_draws, jensen_shannon, wasserstein
 from aristotype.evaluate._distributions import distribution_metrics, root_jensen_shannon, wasserstein_continuous
 from aristotype.evaluate._diversity import mean_pairwise_distance, vendi_score
+from aristotype.evaluate._embeddings import embed, embedding_names
 from aristotype.evaluate._fingerprints import crystalnn_fingerprints
 from aristotype.evaluate._frechet import FrechetDistance, frechet_distance, frechet_floor
 from aristotype.evaluate._genes import (
@@ -59,6 +60,8 @@ __all__ = [
     "distinct_share",
     "distribution_metrics",
     "divergences_of_draws",
+    "embed",
+    "embedding_names",
     "fidelity_metrics",
     "formula_is_charge_balanced",
     "frechet_distance",
