@@ -5,6 +5,8 @@ reports side by side, and each of the other functions is one figure.
 """
 
 from aristotype.evaluate._arrays import Scaler, has_fingerprint
+from aristotype.evaluate._bootstrap import Interval
+from aristotype.evaluate._catalogue import METRICS, Definition, summary_entries
 from aristotype.evaluate._counts import (
     compositions,
     conventional_atoms,
@@ -37,14 +39,17 @@ from aristotype.evaluate._moments import central_moment_discrepancy
 from aristotype.evaluate._render import GENE_ROWS, Row, metrics_table
 from aristotype.evaluate._smact import charge_balanced, formula_is_charge_balanced
 from aristotype.evaluate._symmetry import Kept, fidelity_metrics, symmetry_kept, symmetry_metrics
-from aristotype.evaluate._validity import Validity, validity, validity_metrics
+from aristotype.evaluate._validity import Validity, structure_columns, validity, validity_metrics
 
 __all__ = [
     "GENE_ROWS",
+    "METRICS",
     "PROTOCOL",
     "Coverage",
+    "Definition",
     "FrechetDistance",
     "Geometry",
+    "Interval",
     "Kept",
     "KnownKeys",
     "Row",
@@ -84,6 +89,8 @@ __all__ = [
     "site_compositions",
     "site_freedoms",
     "special_atoms",
+    "structure_columns",
+    "summary_entries",
     "symmetry_kept",
     "symmetry_metrics",
     "validity",
