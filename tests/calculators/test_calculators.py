@@ -47,6 +47,22 @@ def chgnet():
     return load_potential("chgnet", device="cpu")
 
 
+def test_crystal_features_are_those_of_the_package(chgnet):
+    """Of all crystals at once against one at a time; single precision, other orders of the sums."""
+    from chgnet.model.model import CHGNet
+    from pymatgen.io.ase import AseAtomsAdaptor
+
+    structures = crystals()
+    ours = chgnet.crystal_features(structures)
+    theirs = CHGNet.load(use_device="cpu", verbose=False)
+    for row, atoms in enumerate(structures[:-1]):
+        found = theirs.predict_structure(AseAtomsAdaptor.get_structure(atoms), return_crystal_feas=True)["crystal_fea"]
+        np.testing.assert_allclose(ours[row], found, atol=2e-5 * len(atoms))
+    double = chgnet.crystal_features([structures[3].repeat((1, 2, 1))])
+    np.testing.assert_allclose(double[0], 2 * ours[3], atol=2e-4)
+    assert chgnet.crystal_features([]).shape == (0, ours.shape[1])
+
+
 @pytest.mark.filterwarnings("ignore:Converting a tensor with requires_grad")  # the package's own
 @pytest.mark.parametrize("number", range(6))
 def test_the_figures_are_those_of_the_package(chgnet, number):

@@ -80,6 +80,17 @@ def test_fingerprints_are_matminers():
     np.testing.assert_allclose(crystalnn_fingerprints(table), expected, atol=2e-3)
 
 
+def test_deviations_are_those_of_all_atoms():
+    table = random_crystals(3, (5, 62, 148, 221))
+    sites, rows, counts = site_fingerprints(table)
+    found = crystalnn_fingerprints(table, deviations=True)
+    assert found.shape == (4, 122)
+    np.testing.assert_array_equal(found[:, :61], crystalnn_fingerprints(table))
+    for row in range(len(table)):
+        atoms = np.repeat(sites[rows == row], counts[rows == row], axis=0)
+        np.testing.assert_allclose(found[row], np.concatenate([atoms.mean(axis=0), atoms.std(axis=0)]), atol=1e-12)
+
+
 def test_numbers_lie_within_0_and_1():
     found = crystalnn_fingerprints(random_crystals(2, (1, 5, 33, 88, 146, 174)))
     assert found.shape == (6, 61)

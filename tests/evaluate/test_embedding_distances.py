@@ -10,6 +10,7 @@ from scipy.linalg import sqrtm
 from scipy.spatial.distance import pdist
 
 from aristotype.errors import InputError
+from aristotype.evaluate import _diversity as diversity
 from aristotype.evaluate import (
     central_moment_discrepancy,
     frechet_distance,
@@ -113,6 +114,13 @@ def test_mean_distance_is_that_of_all_pairs(seed):
     rows = rng.normal(size=(int(rng.integers(2, 30)), 5))
     assert mean_pairwise_distance(rows) == pytest.approx(pdist(rows).mean())
     assert mean_pairwise_distance(rng.permutation(3 * rows)) == pytest.approx(3 * pdist(rows).mean())
+
+
+def test_mean_distance_does_not_depend_on_the_block(monkeypatch):
+    rows = np.random.default_rng(0).normal(size=(29, 4))
+    for size in (1, 7, 29):
+        monkeypatch.setattr(diversity, "_ROWS", size)
+        assert mean_pairwise_distance(rows) == pytest.approx(pdist(rows).mean(), rel=1e-12)
 
 
 @given(seed=seeds, groups=st.integers(1, 8), copies=st.integers(1, 6))

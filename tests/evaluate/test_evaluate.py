@@ -11,8 +11,7 @@ import pytest
 
 from aristotype.crystal import CrystalTable
 from aristotype.errors import InputError, TableError, UnknownNameError
-from aristotype.evaluate import PROTOCOLS, Known, build_hull, evaluate, load_reference, protocol_named
-from aristotype.evaluate._definitions import DEFINITIONS
+from aristotype.evaluate import METRICS, PROTOCOLS, Known, build_hull, evaluate, load_reference, protocol_named
 from aristotype.realize import realize, relax, without_geometry
 from tests.realize.test_relax import SYMMETRIC, metals
 
@@ -112,7 +111,7 @@ def test_a_summary_is_plain_and_every_figure_is_a_number_with_a_definition(judge
     _, summary, _ = judged
     assert json.loads(json.dumps(summary, allow_nan=False)) == json.loads(json.dumps(summary))
     for name, metric in summary["metrics"].items():
-        assert name in DEFINITIONS and metric["what"]
+        assert name in METRICS and metric["what"]
         assert all(math.isfinite(metric[key]) for key in ("value", "low", "high") if metric[key] is not None)
         assert metric["n"] > 0
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from hypothesis import given, settings
+from pymatgen.core import Composition
 
 from aristotype.crystal import CrystalTable, GeneBatch
 from aristotype.errors import InputError, TableError
 from aristotype.evaluate import _geometry as module
-from aristotype.evaluate import geometry, validity, validity_metrics
+from aristotype.evaluate import geometry, structure_columns, validity, validity_metrics
 from tests.crystal.builders import seeds
 from tests.evaluate.crystals import concatenated, crystal, random_crystals
 
@@ -101,6 +102,21 @@ def test_metrics_are_means_over_what_was_submitted():
     assert of_all["valid_structure"].value == of_all["valid_charge"].value == pytest.approx(2 / 10)
     for metric in of_all.values():
         assert metric.low <= metric.value <= metric.high
+
+
+def test_columns_are_those_of_the_rows():
+    table = concatenated(random_crystals(0, (14, 62)), crystal(225, [11, 17], "ab", [5.6, 5.6, 5.6, *CUBE]))
+    sizes = geometry(table)
+    rows = table.with_columns(structure_columns(table, sizes, validity(table, sizes)))
+    salt = rows.arrow.slice(2, 1).to_pylist()[0]
+    assert salt["formula"] == "NaCl"
+    assert salt["label"] == "AB_cF8_225_a_b:Cl-Na"
+    assert salt["min_distance"] == pytest.approx(2.8)
+    assert salt["valid"] and salt["valid_charge"] and salt["valid_distance"] and salt["valid_volume"]
+    structures = [structure.composition.reduced_composition for structure in table.to_structures()]
+    assert [Composition(formula) for formula in rows.column("formula").to_pylist()] == structures
+    for name in ("min_distance", "density", "volume_per_atom"):
+        assert rows.column(name).type == "double"
 
 
 def test_what_cannot_be_judged_is_refused():

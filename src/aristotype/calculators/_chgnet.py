@@ -60,6 +60,20 @@ class Chgnet:
             ]
         return out
 
+    def crystal_features(self, structures: Sequence[Atoms]) -> NDArray[np.float64]:
+        """(n, 64) features of whole crystals, as the package gives them: sums over atoms, twice as large for two cells.
+
+        They are what the last convolution gives each atom, before its energy is read out.
+        """
+        network = self._network
+        features = [np.zeros((0, network.atom_embedding.embedding.embedding_dim))]
+        for rows in self._passes(structures):
+            with torch.no_grad():
+                batch, _, _ = self._batch(self._graphs(structures[rows]), False)
+                found = network._compute(batch, return_crystal_feas=True)["crystal_fea"]
+            features.append(found.double().cpu().numpy())
+        return np.concatenate(features)
+
     def _passes(self, structures: Sequence[Atoms]) -> list[slice]:
         """Consecutive structures whose atoms fit into one pass."""
         most = ATOMS_A_PASS if self._device.type == "cpu" else _ATOMS_A_PASS_GPU
@@ -73,9 +87,7 @@ class Chgnet:
 
     def _pass(self, structures: Sequence[Atoms], slopes: bool) -> tuple[Any, Any, Any]:
         network = self._network
-        graphs = graphs_of(
-            structures, network.graph_converter.atom_graph_cutoff, network.graph_converter.bond_graph_cutoff
-        )
+        graphs = self._graphs(structures)
         with torch.set_grad_enabled(slopes):
             batch, positions, strains = self._batch(graphs, slopes)
             energy = network._compute(batch)["e"]
@@ -92,6 +104,10 @@ class Chgnet:
             -by_position.double().cpu().numpy(),
             by_strain.double().cpu().numpy() / volumes[:, None, None],
         )
+
+    def _graphs(self, structures: Sequence[Atoms]) -> Graphs:
+        converter = self._network.graph_converter
+        return graphs_of(structures, converter.atom_graph_cutoff, converter.bond_graph_cutoff)
 
     def _batch(self, graphs: Graphs, slopes: bool) -> tuple[Any, Tensor, Tensor]:
         """The network's own batch, with the positions and strains that its energies depend on."""

@@ -5,6 +5,8 @@ reports side by side, and each of the other functions is one figure.
 """
 
 from aristotype.evaluate._arrays import Scaler, has_fingerprint
+from aristotype.evaluate._bootstrap import Interval
+from aristotype.evaluate._catalogue import METRICS, Definition, described
 from aristotype.evaluate._counts import (
     compositions,
     conventional_atoms,
@@ -19,6 +21,7 @@ from aristotype.evaluate._coverage import Coverage, coverage
 from aristotype.evaluate._distances import chi_square, divergences_of_draws, jensen_shannon, wasserstein
 from aristotype.evaluate._distributions import distribution_metrics, root_jensen_shannon, wasserstein_continuous
 from aristotype.evaluate._diversity import mean_pairwise_distance, vendi_score
+from aristotype.evaluate._embeddings import embed, embedding_names
 from aristotype.evaluate._evaluate import evaluate
 from aristotype.evaluate._fingerprints import crystalnn_fingerprints
 from aristotype.evaluate._frechet import FrechetDistance, frechet_distance, frechet_floor
@@ -44,19 +47,22 @@ from aristotype.evaluate._reference import Reference, load_reference
 from aristotype.evaluate._render import GENE_ROWS, Row, metrics_table
 from aristotype.evaluate._smact import charge_balanced, formula_is_charge_balanced
 from aristotype.evaluate._symmetry import Kept, fidelity_metrics, symmetry_kept, symmetry_metrics
-from aristotype.evaluate._validity import Validity, validity, validity_metrics
+from aristotype.evaluate._validity import Validity, structure_columns, validity, validity_metrics
 
 __all__ = [
     "CONFIDENCE",
     "GENE_ROWS",
+    "METRICS",
     "PROTOCOL",
     "PROTOCOLS",
     "Coverage",
+    "Definition",
     "FrechetDistance",
     "Geometry",
     "Hull",
     "HullEnergies",
     "HullPoints",
+    "Interval",
     "Kept",
     "Known",
     "KnownKeys",
@@ -75,10 +81,13 @@ __all__ = [
     "conventional_atoms",
     "coverage",
     "crystalnn_fingerprints",
+    "described",
     "distinct_share",
     "distribution_metrics",
     "divergences_of_draws",
     "elemental_references",
+    "embed",
+    "embedding_names",
     "evaluate",
     "fidelity_metrics",
     "formula_is_charge_balanced",
@@ -108,6 +117,7 @@ __all__ = [
     "site_compositions",
     "site_freedoms",
     "special_atoms",
+    "structure_columns",
     "symmetry_kept",
     "symmetry_metrics",
     "validity",

@@ -3,6 +3,9 @@
 Xie et al., ICLR 2022 (appendix B); Ganea et al., NeurIPS 2021, for molecules. A structure is near another set if its
 smallest structural distance to the set and its smallest compositional distance are both within their cut-offs. The two
 nearest structures need not be the same one: that is the published definition, and it is kept.
+
+The published cut-off of compositions belongs to means and deviations that the authors fitted to their training data,
+which are not at hand: fit a `Scaler` to the training part of the reference, and say so beside the figure.
 """
 
 from __future__ import annotations

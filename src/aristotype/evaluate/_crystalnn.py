@@ -58,11 +58,17 @@ def site_fingerprints(table: CrystalTable) -> tuple[Floats, NDArray[np.int64], N
 
 
 def structure_fingerprints(table: CrystalTable) -> Floats:
-    """(n, 61) means over atoms of `site_fingerprints`; NaN where one site has none, as no mean is one of some sites."""
+    """Means and standard deviations of `site_fingerprints` over the atoms of each structure.
+
+    Returns:
+        (n, 122): 61 means, then 61 deviations; NaN where one site has no fingerprint, as no mean is one of some sites.
+    """
     sites, rows, counts = site_fingerprints(table)
-    out = np.zeros((len(table), WIDTH))
-    np.add.at(out, rows, sites * counts[:, None])
-    return out / np.bincount(rows, weights=counts, minlength=len(table))[:, None]
+    weights = counts / np.bincount(rows, weights=counts, minlength=len(table))[rows]
+    mean, variance = np.zeros((len(table), WIDTH)), np.zeros((len(table), WIDTH))
+    np.add.at(mean, rows, weights[:, None] * sites)
+    np.add.at(variance, rows, weights[:, None] * np.square(sites - mean[rows]))
+    return np.hstack([mean, np.sqrt(variance)])
 
 
 def _site(structure: Structure, index: int) -> Floats:

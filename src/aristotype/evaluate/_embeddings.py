@@ -1,92 +1,72 @@
-"""Figures of fingerprints: of compositions (Magpie, cheap) and of structures (CrystalNN, a tenth of a second each)."""
+"""Named embeddings of structures, for distances that compare sets of them."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from aristotype.evaluate._arrays import Floats, Scaler, has_fingerprint
-from aristotype.evaluate._bootstrap import Interval
-from aristotype.evaluate._coverage import coverage
-from aristotype.evaluate._diversity import mean_pairwise_distance, vendi_score
-from aristotype.evaluate._fingerprints import crystalnn_fingerprints
-from aristotype.evaluate._frechet import frechet_distance
+from aristotype.calculators import load_potential
+from aristotype.errors import UnknownNameError
 from aristotype.evaluate._magpie import magpie_fingerprints
-from aristotype.evaluate._moments import central_moment_discrepancy
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from aristotype.crystal import CrystalTable
 
-_PAIRS = 2_000
-"""Structures of which all pairs are taken for a mean distance."""
-_RIDGE = 1e-6
+Floats = NDArray[np.float64]
 
 
-def composition_metrics(table: CrystalTable, reference: CrystalTable, notes: list[str]) -> dict[str, Interval]:
-    """Diversity, Vendi score and Fréchet distance of Magpie fingerprints, standardised by the reference.
-
-    Args:
-        table: n structures.
-        reference: what they are compared with.
-        notes: takes what a reader must know.
-    """
-    theirs = magpie_fingerprints(reference.genes())
-    scaler = Scaler.fit(theirs)
-    mine = _sound(scaler.transform(magpie_fingerprints(table.genes())), "Magpie", notes)
-    theirs = scaler.transform(theirs)
-    theirs = theirs[has_fingerprint(theirs)]
-    if len(mine) < 2:
-        return {}
-    found = frechet_distance(mine, theirs, embedding="magpie", ridge=_RIDGE)
-    return {
-        "composition_diversity": Interval(value=mean_pairwise_distance(mine[:_PAIRS])),
-        "vendi_magpie": Interval(value=vendi_score(mine[np.abs(mine).max(axis=1) > 0])),
-        "frechet_magpie": Interval(value=found.value),
-    }
+def embedding_names() -> list[str]:
+    """Names that `embed` knows."""
+    return sorted(_EMBEDDINGS)
 
 
-def structure_metrics(
-    table: CrystalTable, reference: CrystalTable, *, count: int, seed: int, processes: int, notes: list[str]
-) -> dict[str, Interval]:
-    """Coverage, diversity and moments by CrystalNN fingerprints of some structures on either side.
+def embed(table: CrystalTable, name: str, *, device: str = "auto") -> Floats:
+    """The embedding of each structure of a table.
+
+    `chgnet-crystal` is the crystal feature of CHGNet 0.3.0 over the number of atoms: the package's own is a sum over
+    atoms, and would compare cells instead of crystals. `magpie` is the fingerprint of the composition, in the units of
+    its properties.
 
     Args:
-        table: n structures.
-        reference: what they are compared with.
-        count: structures drawn of each side.
-        seed: of the draw.
-        processes: worker processes.
-        notes: takes what a reader must know.
+        table: n crystals; `magpie` needs no geometry.
+        name: `chgnet-crystal` (64 numbers) or `magpie` (132).
+        device: `auto`, `cpu` or `cuda`, for networks.
+
+    Returns:
+        (n, d); NaN where the embedding does not know an element.
+
+    Raises:
+        UnknownNameError: there is no such embedding.
+        TableError: a row is a gene, and the embedding needs a geometry.
+        MissingDependencyError: smact, which `magpie` needs, is not installed.
     """
-    from aristotype.datasets import cache_folder
-
-    rng = np.random.default_rng(seed)
-    few, known = (
-        side.take(np.sort(rng.choice(len(side), min(count, len(side)), replace=False))) for side in (table, reference)
-    )
-    cache = cache_folder() / "fingerprints"
-    mine, theirs = (crystalnn_fingerprints(side, processes=processes, cache=cache) for side in (few, known))
-    scaler = Scaler.fit(magpie_fingerprints(reference.genes()))
-    own, other = (scaler.transform(magpie_fingerprints(side.genes())) for side in (few, known))
-    notes.append(
-        f"CrystalNN fingerprints of {len(few):,} structures and {len(known):,} of the reference; Magpie fingerprints "
-        "are standardised by the reference, the published scaler not being at hand."
-    )
-    metrics = coverage(mine, own, theirs, other).metrics()
-    sound, known_sound = _sound(mine, "CrystalNN", notes), theirs[has_fingerprint(theirs)]
-    if len(sound) > 1 and len(known_sound) > 1:
-        metrics["structure_diversity"] = Interval(value=mean_pairwise_distance(sound[:_PAIRS]))
-        metrics["cmd_crystalnn"] = Interval(value=central_moment_discrepancy(sound, known_sound))
-        metrics["vendi_crystalnn"] = Interval(value=vendi_score(sound[np.abs(sound).max(axis=1) > 0]))
-        found = frechet_distance(sound, known_sound, embedding="crystalnn", ridge=_RIDGE)
-        metrics["frechet_crystalnn"] = Interval(value=found.value)
-    return metrics
+    if name not in _EMBEDDINGS:
+        raise UnknownNameError(f"there is no embedding {name!r}; give {', '.join(embedding_names())}")
+    return _EMBEDDINGS[name](table, device)
 
 
-def _sound(rows: Floats, name: str, notes: list[str]) -> Floats:
-    """The rows that have a fingerprint; the others are told."""
-    has = has_fingerprint(rows)
-    if not has.all():
-        notes.append(f"{int((~has).sum())} of {len(has)} structures have no {name} fingerprint and are left out of it.")
-    return rows[has]
+def _chgnet(table: CrystalTable, device: str) -> Floats:
+    table.check_geometry()
+    potential: Any = load_potential("chgnet", device)  # of all potentials the only one with such features
+    known = np.zeros(128, dtype=bool)
+    known[[0, *potential.elements]] = True  # 0 where there is no site
+    rows = np.flatnonzero(known[table.genes().elements].all(axis=1))
+    structures = table.take(rows).to_atoms(primitive=True)
+    # Structures of like size side by side fill the passes; the order is undone below.
+    order = np.argsort([len(structure) for structure in structures], kind="stable")
+    features = potential.crystal_features([structures[place] for place in order])
+    out = np.full((len(table), features.shape[1]), np.nan)
+    out[rows[order]] = features / np.array([len(structures[place]) for place in order], dtype=np.float64)[:, None]
+    return out
+
+
+def _magpie(table: CrystalTable, device: str) -> Floats:
+    del device
+    return magpie_fingerprints(table.genes())
+
+
+_EMBEDDINGS: dict[str, Callable[[CrystalTable, str], Floats]] = {"chgnet-crystal": _chgnet, "magpie": _magpie}

@@ -10,9 +10,9 @@ import numpy as np
 from aristotype.crystal import CrystalTable, package_version
 from aristotype.errors import InputError
 from aristotype.evaluate._bootstrap import Interval, share
-from aristotype.evaluate._definitions import described
+from aristotype.evaluate._catalogue import described
 from aristotype.evaluate._distributions import distribution_metrics
-from aristotype.evaluate._embeddings import composition_metrics, structure_metrics
+from aristotype.evaluate._fingerprint_figures import composition_metrics, structure_metrics
 from aristotype.evaluate._hull_file import Hull, read_hull
 from aristotype.evaluate._judge import Flags, Judged, judge
 from aristotype.evaluate._protocols import Protocol, protocol_named

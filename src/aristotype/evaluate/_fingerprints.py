@@ -25,13 +25,15 @@ from aristotype.evaluate._crystalnn import WIDTH, structure_fingerprints
 
 if TYPE_CHECKING:
     import os
+    from collections.abc import Iterable
     from concurrent.futures import Executor
 
 Floats = NDArray[np.float64]
 
-CRYSTALNN_VERSION = "1"
-"""Changes when the figures of a fingerprint change."""
+_VERSION = 1
+"""Changes when the figures of a fingerprint, or what is stored of them, change."""
 _ROWS_A_TASK = 32
+_STORED = 2 * WIDTH
 _DECIDING = ("space_group", "elements", "wyckoffs", "free", "lattice")
 
 
@@ -39,16 +41,16 @@ _DECIDING = ("space_group", "elements", "wyckoffs", "free", "lattice")
 class _Block:
     """Fingerprints of consecutive rows."""
 
-    values: Floats  # (n, 61)
+    values: Floats  # (n, 122) means and standard deviations
 
     def to_arrow(self) -> pa.Table:
         flat = pa.array(np.ascontiguousarray(self.values).reshape(-1))
-        return pa.table({"fingerprint": pa.FixedSizeListArray.from_arrays(flat, WIDTH)})
+        return pa.table({"fingerprint": pa.FixedSizeListArray.from_arrays(flat, _STORED)})
 
     @staticmethod
     def read(table: pa.Table) -> _Block:
         flat = table["fingerprint"].combine_chunks().flatten().to_numpy(zero_copy_only=False)
-        return _Block(flat.reshape(-1, WIDTH))
+        return _Block(flat.reshape(-1, _STORED))
 
 
 def crystalnn_fingerprints(
@@ -56,6 +58,7 @@ def crystalnn_fingerprints(
     *,
     processes: int = 1,
     cache: str | os.PathLike[str] | None = None,
+    deviations: bool = False,
     executor: Executor | None = None,
 ) -> Floats:
     """CrystalNN fingerprint (preset "ops") of each structure: the mean over its atoms, as in CDVAE.
@@ -65,10 +68,12 @@ def crystalnn_fingerprints(
         processes: worker processes, one thread each.
         cache: a folder where fingerprints are kept under the hash of all that decides them, and where a run that was
             stopped goes on; None keeps nothing.
+        deviations: also standard deviations over atoms, as matminer's `SiteStatsFingerprint` gives.
         executor: runs the tasks instead of a pool of our own.
 
     Returns:
-        (n, 61) numbers from 0 to 1; NaN where CrystalNN fails for a site.
+        (n, 61) numbers from 0 to 1, or (n, 122) with the deviations after the means; NaN where CrystalNN fails for a
+        site.
 
     Raises:
         TableError: a row is a gene, which has no geometry.
@@ -83,10 +88,16 @@ def crystalnn_fingerprints(
         for start in range(0, len(table), _ROWS_A_TASK)
     ]
     if cache is None:
-        blocks = ordered_map(_fingerprint, tasks, processes=processes, start=_start, executor=executor)
-        return _joined(list(blocks))
+        values = _joined(ordered_map(_fingerprint, tasks, processes=processes, start=_start, executor=executor))
+    else:
+        values = _cached(tasks, Path(cache) / "crystalnn", processes, executor)
+    return values if deviations else values[:, :WIDTH]
+
+
+def _cached(tasks: list[pa.Table], folder: Path, processes: int, executor: Executor | None) -> Floats:
+    """Values of all tasks from the file of the whole table; where there is none, it is made."""
     keys = [_key(task) for task in tasks]
-    out = Path(cache) / "crystalnn" / f"{shard_key(keys)}.parquet"
+    out = folder / f"{shard_key(keys)}.parquet"
     kept = _kept(out)
     if kept is not None:
         return kept
@@ -102,7 +113,7 @@ def crystalnn_fingerprints(
             start=_start,
             executor=executor,
         )
-        values = _joined(list(blocks))
+        values = _joined(blocks)
         with atomic_path(out) as temporary:
             pq.write_table(_Block(values).to_arrow(), temporary)
         shards.remove()
@@ -120,7 +131,7 @@ def _kept(out: Path) -> Floats | None:
 def _key(task: pa.Table) -> str:
     """Of everything that decides the fingerprints: crystals, pymatgen and our own way."""
     crystals = task.select(list(_DECIDING)).to_pylist()
-    return shard_key("crystalnn", CRYSTALNN_VERSION, _pymatgen(), crystals)
+    return shard_key("crystalnn", _VERSION, _pymatgen(), crystals)
 
 
 def _pymatgen() -> str:
@@ -131,8 +142,8 @@ def _pymatgen() -> str:
         return version("pymatgen")
 
 
-def _joined(blocks: list[_Block]) -> Floats:
-    return np.concatenate([np.zeros((0, WIDTH)), *(block.values for block in blocks)])
+def _joined(blocks: Iterable[_Block]) -> Floats:
+    return np.concatenate([np.zeros((0, _STORED)), *(block.values for block in blocks)])
 
 
 def _start() -> None:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from aristotype.crystal import formulas, protostructure_labels
 from aristotype.errors import InputError
 from aristotype.evaluate._bootstrap import Interval, share
 from aristotype.evaluate._geometry import Geometry, geometry
@@ -74,6 +75,33 @@ def validity(table: CrystalTable, sizes: Geometry | None = None) -> Validity:
         charge=charge_balanced(table.genes()),
         plausible=plausible,
     )
+
+
+def structure_columns(table: CrystalTable, sizes: Geometry, judged: Validity) -> dict[str, Any]:
+    """Names, sizes and validity of each structure, as columns for `CrystalTable.with_columns`.
+
+    Args:
+        table: n crystals.
+        sizes: their `geometry`.
+        judged: their `validity`.
+
+    Returns:
+        `formula` (reduced), `label` (AFLOW protostructure), `min_distance` (Angstrom), `density` (g/cm^3),
+        `volume_per_atom` (cubic Angstrom), `valid_distance`, `valid_volume`, `valid_charge`, `plausible` and `valid`.
+    """
+    genes = table.genes()
+    return {
+        "formula": formulas(genes),
+        "label": protostructure_labels(genes),
+        "min_distance": sizes.min_distance,
+        "density": sizes.density,
+        "volume_per_atom": sizes.volume_per_atom,
+        "valid_distance": judged.distance,
+        "valid_volume": judged.volume,
+        "valid_charge": judged.charge,
+        "plausible": judged.plausible,
+        "valid": judged.valid,
+    }
 
 
 def validity_metrics(judged: Validity, *, submitted: int | None = None) -> dict[str, Interval]:
