@@ -1,7 +1,8 @@
-"""Floor 5: what generated genes are worth, under named definitions.
+"""Floor 5: what generated genes and crystals are worth, under named definitions.
 
 `gene_report` computes every figure of the protocol for a batch of genes against a reference, `metrics_table` prints
-reports side by side, and each of the other functions is one figure.
+reports side by side. `Matcher` finds equal structures, `novelty_columns` says what of a table is new, `csp_distances`
+and `csp_metrics` judge structure prediction. Each of the other functions is one figure.
 """
 
 from aristotype.evaluate._arrays import Scaler, has_fingerprint
@@ -18,6 +19,7 @@ from aristotype.evaluate._counts import (
     special_atoms,
 )
 from aristotype.evaluate._coverage import Coverage, coverage
+from aristotype.evaluate._csp import CSP_MATCHER, CspDistances, csp_distances, csp_metrics
 from aristotype.evaluate._distances import chi_square, divergences_of_draws, jensen_shannon, wasserstein
 from aristotype.evaluate._distributions import distribution_metrics, root_jensen_shannon, wasserstein_continuous
 from aristotype.evaluate._diversity import mean_pairwise_distance, vendi_score
@@ -51,11 +53,13 @@ from aristotype.evaluate._validity import Validity, structure_columns, validity,
 
 __all__ = [
     "CONFIDENCE",
+    "CSP_MATCHER",
     "GENE_ROWS",
     "METRICS",
     "PROTOCOL",
     "PROTOCOLS",
     "Coverage",
+    "CspDistances",
     "Definition",
     "FrechetDistance",
     "Geometry",
@@ -81,6 +85,8 @@ __all__ = [
     "conventional_atoms",
     "coverage",
     "crystalnn_fingerprints",
+    "csp_distances",
+    "csp_metrics",
     "described",
     "distinct_share",
     "distribution_metrics",

@@ -82,9 +82,7 @@ METRICS: Mapping[str, Definition] = {
     ),
     "compositional_diversity": Definition("", "mean distance of standardised Magpie fingerprints over all pairs"),
     "vendi_magpie": Definition("", "Vendi score (effective number) of standardised Magpie fingerprints, at most 132"),
-    "frechet_magpie": Definition(
-        "", "Fréchet distance of standardised Magpie fingerprints (132); falls with n"
-    ),
+    "frechet_magpie": Definition("", "Fréchet distance of standardised Magpie fingerprints (132); falls with n"),
     "structural_diversity": Definition("", "mean distance of CrystalNN fingerprints over all pairs"),
     "cmd": Definition("", "central moment discrepancy of CrystalNN fingerprints, 50 moments"),
     "vendi_crystalnn": Definition("", "Vendi score of CrystalNN fingerprints, at most 61"),

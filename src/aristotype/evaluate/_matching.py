@@ -21,7 +21,7 @@ from aristotype.evaluate._reduction import ReducedCell, reduced_cells
 from aristotype.evaluate._sides import Side, Structures, make_side
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from concurrent.futures import Executor
 
 T = TypeVar("T")
@@ -103,7 +103,7 @@ class Matcher(Tolerances):
         self,
         first: Structures,
         second: Structures,
-        pairs: Iterable[tuple[int, int]],
+        pairs: Iterable[tuple[int, int]] | NDArray[np.int64],
         *,
         processes: int = 1,
         executor: Executor | None = None,
@@ -120,19 +120,18 @@ class Matcher(Tolerances):
         Returns:
             (m,) distances below `stol`; NaN where the two do not match.
         """
-        asked = np.array(list(pairs), np.int64).reshape(-1, 2)
+        asked = np.array(pairs if isinstance(pairs, np.ndarray) else list(pairs), np.int64).reshape(-1, 2)
         sides = make_side(first), make_side(second)
         _check_rows(asked, sides)
-        possible = [row for row, (i, j) in enumerate(asked.tolist()) if sides[0].formulas[i] == sides[1].formulas[j]]
-        rows = [np.unique(asked[possible, column]).tolist() for column in (0, 1)]
+        same_formula = np.flatnonzero(_equal(sides[0].formulas, sides[1].formulas, asked))
+        rows = [np.unique(asked[same_formula, column]).tolist() for column in (0, 1)]
         out = np.full(len(asked), np.nan)
-        with _Crew(processes, executor).gathered(sum(map(len, rows)) + len(possible)) as crew:
+        with _Crew(processes, executor).gathered(sum(map(len, rows)) + len(same_formula)) as crew:
             one, two = (_reduced(side, some, crew) for side, some in zip(sides, rows))
-            todo = [row for row in possible if _may_match(one[asked[row, 0]], two[asked[row, 1]])]
-            tasks = [
-                (self, [(one[i], two[j]) for i, j in asked[part].tolist()])
-                for part in (todo[start : start + _DISTANCES] for start in range(0, len(todo), _DISTANCES))
-            ]
+            kind, other = ({row: _composition(cell) for row, cell in cells.items()} for cells in (one, two))
+            todo = same_formula[_equal(kind, other, asked[same_formula])]
+            parts = (asked[todo[start : start + _DISTANCES]].tolist() for start in range(0, len(todo), _DISTANCES))
+            tasks = ((self, [(one[i], two[j]) for i, j in part]) for part in parts)
             out[todo] = [value for part in crew.map(_distances, tasks) for value in part]
         return out
 
@@ -159,7 +158,7 @@ class _Crew(NamedTuple):
     processes: int
     executor: Executor | None = None
 
-    def map(self, function: Callable[[T], R], tasks: Sequence[T]) -> Iterable[R]:
+    def map(self, function: Callable[[T], R], tasks: Iterable[T]) -> Iterable[R]:
         """Results in order."""
         processes = self.processes if self.executor else 1
         return ordered_map(function, tasks, processes=processes, start=_warm_up, executor=self.executor)
@@ -226,8 +225,12 @@ def _reduced(side: Side, rows: Sequence[int], crew: _Crew) -> dict[int, ReducedC
     return dict(zip(rows, (cell for part in crew.map(reduced_cells, tasks) for cell in part), strict=True))
 
 
-def _may_match(one: ReducedCell, other: ReducedCell) -> bool:
-    return _composition(one) == _composition(other)
+def _equal(
+    one: Mapping[int, bytes] | Sequence[bytes], two: Mapping[int, bytes] | Sequence[bytes], pairs: NDArray[np.int64]
+) -> NDArray[np.bool_]:
+    """(m,) whether the two rows of each pair have equal keys."""
+    same = (one[i] == two[j] for i, j in pairs.tolist())
+    return np.fromiter(same, dtype=bool, count=len(pairs))
 
 
 def _composition(cell: ReducedCell) -> bytes:
