@@ -15,6 +15,7 @@ from aristotype.evaluate._counts import (
     special_atoms,
 )
 from aristotype.evaluate._distances import chi_square, divergences_of_draws, jensen_shannon, wasserstein
+from aristotype.evaluate._draw import crystal_title, draw_crystal, draw_crystals
 from aristotype.evaluate._genes import (
     PROTOCOL,
     KnownKeys,
@@ -36,8 +37,11 @@ __all__ = [
     "chi_square",
     "compositions",
     "conventional_atoms",
+    "crystal_title",
     "distinct_share",
     "divergences_of_draws",
+    "draw_crystal",
+    "draw_crystals",
     "formula_is_charge_balanced",
     "free_parameters",
     "gene_report",
