@@ -11,8 +11,8 @@ from benchmarks.quality_nll import nll
 from benchmarks.speed_conditions import exact_formula, given_groups
 from benchmarks.speed_encode import encode
 from benchmarks.speed_log_prob import log_prob
-from benchmarks.speed_metrics import structure_metrics
 from benchmarks.speed_match import match
+from benchmarks.speed_metrics import structure_metrics
 from benchmarks.speed_sample import sample_default, sample_paper, sampling_memory
 from benchmarks.speed_start import help_time, import_time, symmetry_tables
 from benchmarks.speed_train import training_steps

@@ -8,28 +8,19 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-import matplotlib as mpl
-
-mpl.use("Agg")
-import matplotlib.pyplot as plt
-from ase.visualize.plot import plot_atoms
-
-from aristotype.crystal import CrystalTable, formulas
+from aristotype._files import atomic_path
+from aristotype.crystal import Crystal, CrystalTable
+from aristotype.evaluate import crystal_title, draw_crystals
 
 
 def main(folder: Path, out: Path, count: int = 10) -> None:
     """Smallest cells among the first forty crystals, so that each can be seen."""
     table = CrystalTable.read(folder / "crystals.parquet")[:40]
-    atoms = table.to_atoms()
-    chosen = sorted(sorted(range(len(atoms)), key=lambda row: len(atoms[row]))[4 : 4 + 2 * count : 2])
-    names = formulas(table.genes())
-    figure, axes = plt.subplots(2, count // 2, figsize=(11, 5))
-    for axis, row in zip(axes.flat, chosen, strict=True):
-        plot_atoms(atoms[row], axis, radii=0.45, rotation="12x,-18y,3z")
-        axis.set_title(f"{names[row]}, group {table[row].space_group}", fontsize=9)
-        axis.set_axis_off()
-    figure.tight_layout()
-    figure.savefig(out, dpi=90)
+    crystals = sorted((row for row in table if isinstance(row, Crystal)), key=lambda crystal: crystal.num_atoms)
+    chosen = crystals[4 : 4 + 2 * count : 2]
+    figure = draw_crystals(chosen, [crystal_title(crystal) for crystal in chosen], columns=count // 2)
+    with atomic_path(out) as temporary:
+        figure.savefig(temporary, dpi=90, facecolor="white", metadata={"Software": None})
 
 
 if __name__ == "__main__":

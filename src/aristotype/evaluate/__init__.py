@@ -3,6 +3,7 @@
 `gene_report` computes every figure of the protocol for a batch of genes against a reference, `metrics_table` prints
 reports side by side. `Matcher` finds equal structures, `novelty_columns` says what of a table is new, `csp_distances`
 and `csp_metrics` judge structure prediction. Each of the other functions is one figure.
+reports side by side, `write_page` shows evaluated sets on a page, and each of the other functions is one figure.
 """
 
 from aristotype.evaluate._arrays import Scaler, has_fingerprint
@@ -23,8 +24,10 @@ from aristotype.evaluate._csp import CSP_MATCHER, CspDistances, csp_distances, c
 from aristotype.evaluate._distances import chi_square, divergences_of_draws, jensen_shannon, wasserstein
 from aristotype.evaluate._distributions import distribution_metrics, root_jensen_shannon, wasserstein_continuous
 from aristotype.evaluate._diversity import mean_pairwise_distance, vendi_score
+from aristotype.evaluate._draw import crystal_title, draw_crystal, draw_crystals
 from aristotype.evaluate._embeddings import embed, embedding_names
 from aristotype.evaluate._evaluate import evaluate
+from aristotype.evaluate._figures import save_figures
 from aristotype.evaluate._fingerprints import crystalnn_fingerprints
 from aristotype.evaluate._frechet import FrechetDistance, frechet_distance, frechet_floor
 from aristotype.evaluate._genes import (
@@ -44,6 +47,7 @@ from aristotype.evaluate._magpie import magpie_fingerprints, magpie_labels
 from aristotype.evaluate._matching import Matcher, Matches
 from aristotype.evaluate._moments import central_moment_discrepancy
 from aristotype.evaluate._novelty import gene_novelty, novelty_columns
+from aristotype.evaluate._page import write_page
 from aristotype.evaluate._protocols import PROTOCOLS, Protocol, protocol_named
 from aristotype.evaluate._reference import Reference, load_reference
 from aristotype.evaluate._render import GENE_ROWS, Row, metrics_table
@@ -84,6 +88,7 @@ __all__ = [
     "compositions",
     "conventional_atoms",
     "coverage",
+    "crystal_title",
     "crystalnn_fingerprints",
     "csp_distances",
     "csp_metrics",
@@ -91,6 +96,8 @@ __all__ = [
     "distinct_share",
     "distribution_metrics",
     "divergences_of_draws",
+    "draw_crystal",
+    "draw_crystals",
     "elemental_references",
     "embed",
     "embedding_names",
@@ -120,6 +127,7 @@ __all__ = [
     "protocol_named",
     "read_hull",
     "root_jensen_shannon",
+    "save_figures",
     "site_compositions",
     "site_freedoms",
     "special_atoms",
@@ -131,4 +139,5 @@ __all__ = [
     "vendi_score",
     "wasserstein",
     "wasserstein_continuous",
+    "write_page",
 ]
