@@ -7,6 +7,7 @@ One name a step, each imported on first use, so that `import aristotype` costs n
     load        a trained model by its shipped name or its folder
     realize     genes to crystals with geometry
     relax       crystals to crystals at rest
+    evaluate    crystals judged under a named protocol
     generate    a model's new, distinct crystals, as many as asked for
     Conditions  what generated crystals must satisfy
 
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from aristotype.crystal import Conditions, Crystal, CrystalTable, Gene, decode, encode
     from aristotype.discover import generate
     from aristotype.errors import AristotypeError
+    from aristotype.evaluate import evaluate
     from aristotype.models import load
     from aristotype.realize import realize, relax
 
@@ -38,6 +40,7 @@ __all__ = [
     "decode",
     "encode",
     "errors",
+    "evaluate",
     "generate",
     "load",
     "realize",
@@ -54,6 +57,7 @@ _EXPORTS = {
     "decode": "aristotype.crystal:decode",
     "encode": "aristotype.crystal:encode",
     "errors": "aristotype.errors",
+    "evaluate": "aristotype.evaluate:evaluate",
     "generate": "aristotype.discover:generate",
     "load": "aristotype.models:load",
     "realize": "aristotype.realize:realize",
