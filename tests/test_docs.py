@@ -42,6 +42,15 @@ def test_rooms_that_are_called_planned_are_not_there():
     assert not [room for room in rooms if (ROOT / "src" / "aristotype" / room / "__init__.py").exists()]
 
 
+def every_command(group, before: str = ""):
+    """Name and command of all commands, those of groups too."""
+    for name, command in group.commands.items():
+        if hasattr(command, "commands"):
+            yield from every_command(command, f"{before}{name} ")
+        else:
+            yield f"{before}{name}", command
+
+
 def test_every_command_and_every_option_is_described():
     import typer
 
@@ -49,8 +58,7 @@ def test_every_command_and_every_option_is_described():
 
     page = text("docs/commands.md")
     group = typer.main.get_command(app)
-    commands = {name: command for name, command in group.commands.items() if name != "data"}
-    commands |= {f"data {name}": command for name, command in group.commands["data"].commands.items()}
+    commands = dict(every_command(group))
     assert set(re.findall(r"^## `aristotype ([\w ]+)`", page, re.MULTILINE)) == set(commands)
     for name, command in commands.items():
         for parameter in command.params:
@@ -64,7 +72,7 @@ def test_options_that_the_documents_name_exist():
     from aristotype.cli._app import app
 
     group = typer.main.get_command(app)
-    every = [group, *group.commands.values(), *group.commands["data"].commands.values()]
+    every = [group, *(command for _, command in every_command(group))]
     known = {option for command in every for parameter in command.params for option in parameter.opts} | {"--help"}
     for name in ("docs/commands.md", "README.md"):
         for line in text(name).splitlines():

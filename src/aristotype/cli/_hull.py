@@ -16,7 +16,7 @@ from aristotype.cli._console import progress, say, seconds_text
 if TYPE_CHECKING:
     from aristotype.evaluate import Hull, Known
 
-app = typer.Typer(help="Hulls of formation energies.", no_args_is_help=True)
+app = typer.Typer(no_args_is_help=True)
 _DATA = "mp_20,mpts_52,wbm"
 _TRIAL = 40
 
@@ -33,6 +33,11 @@ class References(StrEnum):
 
     mp = "mp"
     own = "own"
+
+
+@app.callback()
+def _group() -> None:
+    """Hulls of formation energies: build what energies above hull are measured from."""
 
 
 @app.command("build", epilog=EXAMPLES)
