@@ -10,6 +10,7 @@ from benchmarks.quality_mpts import mpts
 from benchmarks.quality_nll import nll
 from benchmarks.speed_conditions import exact_formula, given_groups
 from benchmarks.speed_encode import encode
+from benchmarks.speed_judge import heights, realized, relaxed
 from benchmarks.speed_log_prob import log_prob
 from benchmarks.speed_match import match
 from benchmarks.speed_metrics import structure_metrics
@@ -31,6 +32,9 @@ BENCHMARKS: dict[str, Benchmark] = {
     "groups": given_groups,
     "formula": exact_formula,
     "match": match,
+    "realize": realized,
+    "relax": relaxed,
+    "heights": heights,
     "quality": quality,
     "nll": nll,
     "mpts": mpts,

@@ -52,6 +52,7 @@ from aristotype.evaluate._protocols import PROTOCOLS, Protocol, protocol_named
 from aristotype.evaluate._reference import Reference, load_reference
 from aristotype.evaluate._render import GENE_ROWS, Row, metrics_table
 from aristotype.evaluate._smact import charge_balanced, formula_is_charge_balanced
+from aristotype.evaluate._stability import heights, stability
 from aristotype.evaluate._symmetry import Kept, fidelity_metrics, symmetry_kept, symmetry_metrics
 from aristotype.evaluate._validity import Validity, structure_columns, validity, validity_metrics
 
@@ -111,6 +112,7 @@ __all__ = [
     "gene_report",
     "geometry",
     "has_fingerprint",
+    "heights",
     "jensen_shannon",
     "legal_share",
     "load_reference",
@@ -131,6 +133,7 @@ __all__ = [
     "site_compositions",
     "site_freedoms",
     "special_atoms",
+    "stability",
     "structure_columns",
     "symmetry_kept",
     "symmetry_metrics",
