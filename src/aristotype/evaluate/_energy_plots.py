@@ -48,7 +48,7 @@ def hull(sets: Sets) -> Iterator[Picture]:
         yield Picture(subject=about, missing=why_missing(sets, HULL))
         return
     low, high = _energy_span(drawn)
-    figure, (left, right) = panels(sets, 2, 3.2)
+    figure, (left, right) = panels(sets.everything, 2, 3.2)
     for values in drawn:
         outline(left, values, np.linspace(low, high, 61))
         cumulative(right, values, low, high)
@@ -129,7 +129,7 @@ def confidence(sets: Sets) -> Iterator[Picture]:
     if not names:
         yield Picture(subject=about, missing=why_missing(sets, "hull_confidence", HULL))
         return
-    figure, (axis,) = panels(sets, 1, 0.9 + 0.32 * len(drawn) * len(names))
+    figure, (axis,) = panels(sets.everything, 1, 0.9 + 0.32 * len(drawn) * len(names))
     bars = [(one, name, classes[one.name][name]) for one in drawn for name in names if name in classes[one.name]]
     for y, (one, _, numbers) in enumerate(bars):
         low, middle, high = quantiles(numbers)
@@ -173,7 +173,7 @@ def before_and_after(sets: Sets) -> Iterator[Picture]:
     after = [_kept(values.owner, values.owner.energies(HULL)) for values in drops]
     before = [_kept(values.owner, values.owner.energies(HULL) + _drop(values.owner)) for values in drops]
     low, high = _energy_span([*before, *after])
-    figure, (left, right) = panels(sets, 2, 3.0)
+    figure, (left, right) = panels(sets.everything, 2, 3.0)
     for first, last in zip(before, after, strict=True):
         cumulative(left, first, low, high, linestyle=(0, (1, 1)), width=1.2)
         cumulative(left, last, low, high)
@@ -238,7 +238,7 @@ def relaxation(sets: Sets) -> Iterator[Picture]:
     if not found:
         yield Picture(subject=about, missing=why_missing(sets, *columns))
         return
-    figure, axes = panels(sets, len(found), 2.8)
+    figure, axes = panels(sets.everything, len(found), 2.8)
     notes = ""
     for axis, (name, drawn) in zip(axes, found.items(), strict=True):
         low, high = span(drawn, 0.0 if name != "volume_change" else 0.01, 0.98 if name != "volume_change" else 0.99)

@@ -87,17 +87,18 @@ def legend_columns(sets: Sequence[EvaluatedSet]) -> int:
     return min(len(sets), 4 if longest <= 22 else 3)
 
 
-def legend_height(sets: Sets) -> float:
-    """Inches that a legend of all sets takes."""
-    rows = -(-len(sets.everything) // legend_columns(sets.everything))
-    return 0.14 + 0.2 * rows
+def legend_height(sets: Sequence[EvaluatedSet]) -> float:
+    """Inches that a legend takes."""
+    return 0.14 + 0.2 * -(-len(sets) // legend_columns(sets))
 
 
-def panels(sets: Sets, count: int, height: float, *, widths: Sequence[float] | None = None) -> tuple[Figure, list[Any]]:
+def panels(
+    sets: Sequence[EvaluatedSet], count: int, height: float, *, widths: Sequence[float] | None = None
+) -> tuple[Figure, list[Any]]:
     """A figure over the page's width with panels side by side and room for a legend on top.
 
     Args:
-        sets: whose legend there will be.
+        sets: those whose names the legend will have.
         count: of the panels.
         height: inches, without the legend.
         widths: of the panels, relative.
