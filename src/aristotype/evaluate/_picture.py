@@ -107,7 +107,7 @@ def panels(
     figure = new_figure(WIDTH, height + head)
     axes = figure.subplots(1, count, squeeze=False, gridspec_kw={"width_ratios": widths})[0]
     figure.subplots_adjust(
-        left=0.065, right=0.985, top=1 - (head + 0.06) / (height + head), bottom=0.5 / (height + head), wspace=0.22
+        left=0.075, right=0.985, top=1 - (head + 0.06) / (height + head), bottom=0.5 / (height + head), wspace=0.22
     )
     return figure, list(axes)
 
