@@ -198,7 +198,7 @@ def percent_axis(axis: Any, which: str = "y") -> None:
     """Shares as percentages, with as many digits as the ticks need."""
     from matplotlib.ticker import FuncFormatter
 
-    getattr(axis, f"{which}axis").set_major_formatter(FuncFormatter(lambda x, _: minus(f"{round(100 * x, 6):g} %")))
+    getattr(axis, f"{which}axis").set_major_formatter(FuncFormatter(lambda x, _: minus(f"{round(100 * x, 6):g}%")))
 
 
 def quantiles(numbers: Floats) -> tuple[float, float, float]:

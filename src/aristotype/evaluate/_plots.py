@@ -64,7 +64,7 @@ def funnel(sets: Sets) -> Iterator[Picture]:
     counts = {one.name: stage_counts(one) for one in sets.evaluated}
     drawn = [one for one in sets.evaluated if counts[one.name].get("submitted")]
     if not drawn:
-        yield Picture(subject=about, missing="no summary says how many structures were submitted")
+        yield Picture(subject=about, missing="no summary counts submitted structures")
         return
     stages = [stage for stage in STAGES if any(stage in counts[one.name] for one in drawn)]
     figure, (axis,) = panels(drawn, 1, 0.45 + len(stages) * (0.16 + 0.17 * len(drawn)))
@@ -139,7 +139,7 @@ def crystal_systems(sets: Sets) -> Iterator[Picture]:
         f"{one.name}: " + ", ".join(f"{name} {value:.1%}" for name, value in zip(CRYSTAL_SYSTEMS, heights, strict=True))
         for one, heights, _ in bars
     )
-    yield Picture(subject=about, figure=figure, description=words, caption="Whiskers: 95 % intervals of Wilson (1927).")
+    yield Picture(subject=about, figure=figure, description=words, caption="Whiskers: 95% intervals of Wilson (1927).")
 
 
 def space_groups(sets: Sets) -> Iterator[Picture]:
