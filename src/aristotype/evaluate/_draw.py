@@ -200,13 +200,15 @@ def _triad(axis: Any, vectors: Floats, size: float = 11.0) -> None:
 
 def _legend(axis: Any, elements: Sequence[int], width: float) -> None:
     """A disc and a symbol an element, in the middle of the foot."""
-    step = min(30.0, (width - 40.0) / max(1, len(elements)))
-    start = width / 2 - step * len(elements) / 2 + 14.0
+    step = min(30.0, (width - 46.0) / max(1, len(elements)))
+    start = max(width / 2 - step * len(elements) / 2 + 14.0, 42.0)  # the triad stands to the left
+    area, size = (42, 8.0) if step > 18.5 else (24, 6.5)  # many elements, in little room
     colours = _element_data()[1]
     for place, number in enumerate(elements):
         x = start + step * place
-        axis.scatter([x], [8.0], s=42, color=[colours[number]], edgecolors=[INK], linewidths=0.5, clip_on=False)
-        axis.text(x + 6.0, 8.0, element_symbol(number), fontsize=8, ha="left", va="center", zorder=4)
+        axis.scatter([x], [8.0], s=area, color=[colours[number]], edgecolors=[INK], linewidths=0.5, clip_on=False)
+        x += np.sqrt(area) / 2 + 2.5
+        axis.text(x, 8.0, element_symbol(number), fontsize=size, ha="left", va="center", zorder=4)
 
 
 def draw_crystals(crystals: Sequence[Crystal], titles: Sequence[str], *, columns: int = 5, size: float = 2.1) -> Figure:

@@ -48,9 +48,10 @@ def hull(sets: Sets) -> Iterator[Picture]:
         yield Picture(subject=about, missing=why_missing(sets, HULL))
         return
     low, high = _energy_span(drawn)
-    figure, (left, right) = panels(sets, 2, 3.2)
+    edges = _edges_at_zero(low, high)
+    figure, (left, right) = panels(sets.everything, 2, 3.2)
     for values in drawn:
-        outline(left, values, np.linspace(low, high, 61))
+        outline(left, values, edges)
         cumulative(right, values, low, high)
     for values in drawn:
         marks = np.array(quantiles(values.numbers))
@@ -64,13 +65,13 @@ def hull(sets: Sets) -> Iterator[Picture]:
         axis.set(xlim=(low, high), xlabel="energy above hull, eV/atom")
         percent_axis(axis)
     left.set(ylabel="share of structures", ylim=(0, None))
-    cut = _cut_off(left, drawn, np.linspace(low, high, 61))
+    cut = _cut_off(left, drawn, edges)
     right.set(ylabel="share at or below", ylim=(0, 1))
     legend(figure, [values.owner for values in drawn])
     rows = tuple(_hull_row(values, drawn) for values in drawn)
-    words = "; ".join(f"{row[0]}: 10, 50 and 90 % lie below {row[2]}, {row[3]} and {row[4]} eV/atom" for row in rows)
+    words = "; ".join(f"{row[0]}: 10, 50 and 90% lie below {row[2]}, {row[3]} and {row[4]} eV/atom" for row in rows)
     caption = (
-        "Circles: 10, 50 and 90 % of the structures lie below. The dotted line is the hull."
+        "Circles: 10, 50 and 90% of the structures lie below. The dotted line is the hull."
         f"{cut}{beyond(drawn, low, high)}{_unphysical(sets)}{without(sets, HULL, drawn)}"
     )
     head = ("set", "n", "Q10, eV/atom", "Q50", "Q90", "at or below 0", "at or below 0.1", "Q50 less the reference's")
@@ -95,6 +96,12 @@ def _energy_span(drawn: list[Values]) -> tuple[float, float]:
     low, high = min(low, 0.0), max(high, 0.0)
     room = max(0.02 * (high - low), 0.01)
     return low - room, max(high, low + _LEAST_RANGE) + room
+
+
+def _edges_at_zero(low: float, high: float, bins: int = 60) -> Floats:
+    """Bins one of which begins at the hull, so that none holds both sides of it."""
+    step = (high - low) / bins
+    return np.arange(np.floor(low / step), np.ceil(high / step) + 1) * step
 
 
 def _hull_row(values: Values, drawn: list[Values]) -> tuple[str, ...]:
@@ -129,7 +136,7 @@ def confidence(sets: Sets) -> Iterator[Picture]:
     if not names:
         yield Picture(subject=about, missing=why_missing(sets, "hull_confidence", HULL))
         return
-    figure, (axis,) = panels(sets, 1, 0.9 + 0.32 * len(drawn) * len(names))
+    figure, (axis,) = panels(sets.everything, 1, 0.9 + 0.32 * len(drawn) * len(names))
     bars = [(one, name, classes[one.name][name]) for one in drawn for name in names if name in classes[one.name]]
     for y, (one, _, numbers) in enumerate(bars):
         low, middle, high = quantiles(numbers)
@@ -173,7 +180,7 @@ def before_and_after(sets: Sets) -> Iterator[Picture]:
     after = [_kept(values.owner, values.owner.energies(HULL)) for values in drops]
     before = [_kept(values.owner, values.owner.energies(HULL) + _drop(values.owner)) for values in drops]
     low, high = _energy_span([*before, *after])
-    figure, (left, right) = panels(sets, 2, 3.0)
+    figure, (left, right) = panels(sets.everything, 2, 3.0)
     for first, last in zip(before, after, strict=True):
         cumulative(left, first, low, high, linestyle=(0, (1, 1)), width=1.2)
         cumulative(left, last, low, high)
@@ -238,7 +245,7 @@ def relaxation(sets: Sets) -> Iterator[Picture]:
     if not found:
         yield Picture(subject=about, missing=why_missing(sets, *columns))
         return
-    figure, axes = panels(sets, len(found), 2.8)
+    figure, axes = panels(sets.everything, len(found), 2.8)
     notes = ""
     for axis, (name, drawn) in zip(axes, found.items(), strict=True):
         low, high = span(drawn, 0.0 if name != "volume_change" else 0.01, 0.98 if name != "volume_change" else 0.99)

@@ -134,6 +134,6 @@ gap:.9rem;list-style:none;padding:0;margin:.6rem 0}
 .gallery figcaption b{color:var(--ink);font-weight:600}
 code{font-size:.92em}
 @media print{body{max-width:none;padding:0;font-size:10.5pt}nav{display:none}.plot svg{min-width:0}
-h2,h3{break-after:avoid}tr,.gallery li{break-inside:avoid}.gallery{grid-template-columns:repeat(5,1fr)}
+h2,h3,h3+.quiet{break-after:avoid}tr,.gallery li{break-inside:avoid}.gallery{grid-template-columns:repeat(6,1fr)}
 .key,svg{print-color-adjust:exact;-webkit-print-color-adjust:exact}}
 """

@@ -162,7 +162,7 @@ def _metrics(sets: Sets) -> str:
         about = list(dict.fromkeys(str(entry["what"]) for entry in entries if entry.get("what")))
         what = "".join(f'<br><span class="what">{text(one)}</span>' for one in about)
         rows.append([f"{text(name)}{what}", text(units[0]) if units else "", *(_metric(entry) for entry in entries)])
-    note = '<p class="quiet">In brackets: the 95 % interval; n: on how many the figure rests.</p>\n'
+    note = '<p class="quiet">In brackets: the 95% interval; n: on how many the figure rests.</p>\n'
     return table(["metric", "unit", *_heads(sets)], rows) + note
 
 

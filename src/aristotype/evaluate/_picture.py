@@ -87,17 +87,18 @@ def legend_columns(sets: Sequence[EvaluatedSet]) -> int:
     return min(len(sets), 4 if longest <= 22 else 3)
 
 
-def legend_height(sets: Sets) -> float:
-    """Inches that a legend of all sets takes."""
-    rows = -(-len(sets.everything) // legend_columns(sets.everything))
-    return 0.14 + 0.2 * rows
+def legend_height(sets: Sequence[EvaluatedSet]) -> float:
+    """Inches that a legend takes."""
+    return 0.14 + 0.2 * -(-len(sets) // legend_columns(sets))
 
 
-def panels(sets: Sets, count: int, height: float, *, widths: Sequence[float] | None = None) -> tuple[Figure, list[Any]]:
+def panels(
+    sets: Sequence[EvaluatedSet], count: int, height: float, *, widths: Sequence[float] | None = None
+) -> tuple[Figure, list[Any]]:
     """A figure over the page's width with panels side by side and room for a legend on top.
 
     Args:
-        sets: whose legend there will be.
+        sets: those whose names the legend will have.
         count: of the panels.
         height: inches, without the legend.
         widths: of the panels, relative.
@@ -106,7 +107,7 @@ def panels(sets: Sets, count: int, height: float, *, widths: Sequence[float] | N
     figure = new_figure(WIDTH, height + head)
     axes = figure.subplots(1, count, squeeze=False, gridspec_kw={"width_ratios": widths})[0]
     figure.subplots_adjust(
-        left=0.065, right=0.985, top=1 - (head + 0.06) / (height + head), bottom=0.5 / (height + head), wspace=0.22
+        left=0.075, right=0.985, top=1 - (head + 0.06) / (height + head), bottom=0.5 / (height + head), wspace=0.22
     )
     return figure, list(axes)
 
@@ -197,7 +198,7 @@ def percent_axis(axis: Any, which: str = "y") -> None:
     """Shares as percentages, with as many digits as the ticks need."""
     from matplotlib.ticker import FuncFormatter
 
-    getattr(axis, f"{which}axis").set_major_formatter(FuncFormatter(lambda x, _: minus(f"{round(100 * x, 6):g} %")))
+    getattr(axis, f"{which}axis").set_major_formatter(FuncFormatter(lambda x, _: minus(f"{round(100 * x, 6):g}%")))
 
 
 def quantiles(numbers: Floats) -> tuple[float, float, float]:

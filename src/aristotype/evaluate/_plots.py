@@ -64,10 +64,10 @@ def funnel(sets: Sets) -> Iterator[Picture]:
     counts = {one.name: stage_counts(one) for one in sets.evaluated}
     drawn = [one for one in sets.evaluated if counts[one.name].get("submitted")]
     if not drawn:
-        yield Picture(subject=about, missing="no summary says how many structures were submitted")
+        yield Picture(subject=about, missing="no summary counts submitted structures")
         return
     stages = [stage for stage in STAGES if any(stage in counts[one.name] for one in drawn)]
-    figure, (axis,) = panels(sets, 1, 0.45 + len(stages) * (0.16 + 0.17 * len(drawn)))
+    figure, (axis,) = panels(drawn, 1, 0.45 + len(stages) * (0.16 + 0.17 * len(drawn)))
     figure.subplots_adjust(left=0.13, right=0.94, bottom=0.3 / figure.get_size_inches()[1])
     for place, one in enumerate(drawn):
         _stage_bars(axis, one, stages, height=0.84 / len(drawn), shift=place - (len(drawn) - 1) / 2)
@@ -120,7 +120,7 @@ def crystal_systems(sets: Sets) -> Iterator[Picture]:
         intervals = [share(int(count), len(one)) for count in counts]
         ends = np.array([[float(i.low or 0.0) for i in intervals], [float(i.high or 0.0) for i in intervals]])
         bars.append((one, counts / len(one), None if one.place is None else ends))
-    figure, (axis,) = panels(sets, 1, 3.0)
+    figure, (axis,) = panels(sets.everything, 1, 3.0)
     grouped_bars(axis, bars)
     axis.set_xticks(range(len(CRYSTAL_SYSTEMS)), CRYSTAL_SYSTEMS)
     axis.tick_params(axis="x", length=0)
@@ -139,7 +139,7 @@ def crystal_systems(sets: Sets) -> Iterator[Picture]:
         f"{one.name}: " + ", ".join(f"{name} {value:.1%}" for name, value in zip(CRYSTAL_SYSTEMS, heights, strict=True))
         for one, heights, _ in bars
     )
-    yield Picture(subject=about, figure=figure, description=words, caption="Whiskers: 95 % intervals of Wilson (1927).")
+    yield Picture(subject=about, figure=figure, description=words, caption="Whiskers: 95% intervals of Wilson (1927).")
 
 
 def space_groups(sets: Sets) -> Iterator[Picture]:
@@ -226,7 +226,7 @@ def sizes(sets: Sets) -> Iterator[Picture]:
     if not any(len(one) for one in sets.evaluated):
         yield Picture(subject=about, missing=why_missing(sets))
         return
-    figure, axes = panels(sets, 3, 2.8, widths=(0.8, 1.1, 1.3))
+    figure, axes = panels(sets.everything, 3, 2.8, widths=(0.8, 1.1, 1.3))
     rows: dict[str, list[str]] = {one.name: [one.name, f"{len(one):,}"] for one in sets.everything}
     head, notes = ["set", "n"], ""
     for axis, (name, count) in zip(axes, counts, strict=True):
@@ -269,7 +269,7 @@ def positions(sets: Sets) -> Iterator[Picture]:
     if not any(one.place is not None for one in drawn):
         yield Picture(subject=about, missing=why_missing(sets))
         return
-    figure, (left, right) = panels(sets, 2, 2.8, widths=(1.0, 1.2))
+    figure, (left, right) = panels(sets.everything, 2, 2.8, widths=(1.0, 1.2))
     shares = [(one, _freedom_shares(one), None) for one in drawn]
     grouped_bars(left, shares)
     names = ("0: a point", "1: a line", "2: a plane", "3: general")
@@ -316,7 +316,7 @@ def geometry(sets: Sets) -> Iterator[Picture]:
     if not found:
         yield Picture(subject=about, missing=why_missing(sets, *columns))
         return
-    figure, axes = panels(sets, len(found), 2.8)
+    figure, axes = panels(sets.everything, len(found), 2.8)
     words, notes = [], ""
     for axis, (name, drawn) in zip(axes, found.items(), strict=True):
         low, high = span(drawn)
