@@ -16,7 +16,19 @@ from benchmarks.quality_nll import by_sites
 from tests.benchmarks.conftest import GENES, TinyModel
 
 NEED_DATA = ["encode", "log-prob", "train", "metrics", "quality", "nll", "mpts", "ceiling", "report", "figures"]
-NEED_DATA = ["encode", "log-prob", "train", "match", "heights", "quality", "nll", "mpts", "ceiling", "report", "figures"]
+NEED_DATA = [
+    "encode",
+    "log-prob",
+    "train",
+    "match",
+    "heights",
+    "quality",
+    "nll",
+    "mpts",
+    "ceiling",
+    "report",
+    "figures",
+]
 
 
 def run(name: str, context: Context) -> list[Measurement | Section]:
