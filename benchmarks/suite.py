@@ -8,6 +8,7 @@ from benchmarks.quality import ceiling, quality, quality_json
 from benchmarks.quality_hull import hull
 from benchmarks.quality_mpts import mpts
 from benchmarks.quality_nll import nll
+from benchmarks.quality_temperature import temperature
 from benchmarks.speed_conditions import exact_formula, given_groups
 from benchmarks.speed_encode import encode
 from benchmarks.speed_judge import heights, realized, relaxed
@@ -38,6 +39,7 @@ BENCHMARKS: dict[str, Benchmark] = {
     "quality": quality,
     "nll": nll,
     "mpts": mpts,
+    "temperature": temperature,
     "hull": hull,
     "ceiling": ceiling,
     "report": quality_json,
