@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from aristotype.cli import _data, _encode, _export, _generate, _models, _train
+from aristotype.cli import _baseline, _data, _encode, _export, _generate, _models, _train
 from aristotype.cli._console import INTERRUPTED, SOME_FAILED, WRONG, complain
 from aristotype.errors import AristotypeError
 
@@ -64,6 +64,7 @@ def _main(
 
 
 app.command("generate", epilog=_generate.EXAMPLES)(_generate.generate)
+app.command("baseline", epilog=_baseline.EXAMPLES)(_baseline.baseline)
 app.command("models")(_models.models)
 app.command("train", epilog=_train.EXAMPLES)(_train.train)
 app.command("encode", epilog=_encode.EXAMPLES)(_encode.encode)

@@ -5,8 +5,9 @@ without it.
 """
 
 from aristotype.realize._config import RealizeConfig
+from aristotype.realize._priors import Priors, priors
 from aristotype.realize._realize import realize
 from aristotype.realize._relax import relax_rows
 from aristotype.realize._relax_config import RelaxConfig
 
-__all__ = ["RealizeConfig", "RelaxConfig", "realize", "relax_rows"]
+__all__ = ["Priors", "RealizeConfig", "RelaxConfig", "priors", "realize", "relax_rows"]
