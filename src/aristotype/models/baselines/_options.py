@@ -89,7 +89,10 @@ def possible_options(
 
 
 def _manner(num_exchanged: Floats | None) -> str:
-    return "decoration" if num_exchanged is None else f"at most {len(num_exchanged)} exchanges"
+    if num_exchanged is None:
+        return "decoration"
+    most = int(np.flatnonzero(num_exchanged)[-1]) + 1
+    return f"at most {most} exchange{'s' * (most > 1)} (more at once is unseen among known crystals)"
 
 
 def _joined(parts: Sequence[NDArray]) -> NDArray:
