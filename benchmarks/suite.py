@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from benchmarks.baselines import baselines
 from benchmarks.core import Benchmark
+from benchmarks.exchanges import exchanges
 from benchmarks.figures import figures
 from benchmarks.quality import ceiling, quality, quality_json
 from benchmarks.quality_mpts import mpts
@@ -29,6 +31,8 @@ BENCHMARKS: dict[str, Benchmark] = {
     "quality": quality,
     "nll": nll,
     "mpts": mpts,
+    "baselines": baselines,
+    "exchanges": exchanges,
     "ceiling": ceiling,
     "report": quality_json,
     "figures": figures,

@@ -15,7 +15,19 @@ from benchmarks.core import Clock, Context, Measurement, Section, Skipped
 from benchmarks.quality_nll import by_sites
 from tests.benchmarks.conftest import GENES, TinyModel
 
-NEED_DATA = ["encode", "log-prob", "train", "quality", "nll", "mpts", "ceiling", "report", "figures"]
+NEED_DATA = [
+    "encode",
+    "log-prob",
+    "train",
+    "quality",
+    "nll",
+    "mpts",
+    "baselines",
+    "exchanges",
+    "ceiling",
+    "report",
+    "figures",
+]
 
 
 def run(name: str, context: Context) -> list[Measurement | Section]:
