@@ -361,7 +361,7 @@ PEROVSKITE = GeneBatch.from_lists([221], [[1, 1, 1]], [[0, 1, 2]])
         ({"required_elements": ["Li"], "excluded_elements": ["Li"]}, "Li is required but excluded"),
         ({"formula": "LiCl", "excluded_elements": ["Cl"]}, "Cl is in the formula but excluded"),
         ({"allowed_elements": ["Au"]}, "none of the 9 known elements"),
-        ({"allowed_elements": ["Li", "Cl"], "template": PEROVSKITE}, r"all of 12,800 draws"),
+        ({"allowed_elements": ["Li", "Cl"], "template": PEROVSKITE}, "becomes one with the elements asked for"),
         (
             {"formula": "CaTiO3", "template": PEROVSKITE, "allowed_elements": ["Ca", "Ti", "O"], "num_sites": 4},
             "4 sites",

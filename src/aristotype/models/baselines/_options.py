@@ -238,13 +238,18 @@ def _completions(
     """
     kept = [place for place in range(int(known.num_kinds[rows[0]])) if place not in chosen]
     rows = rows[allowed[known.kinds[rows][:, kept]].all(axis=1)]
+    drawn = allowed.copy()
+    drawn[required] = False
+    taken = drawn[known.kinds[rows][:, : known.kinds.shape[1] if fresh else 0]].sum(axis=1)
     missing = ~(known.kinds[rows][:, kept, None] == required).any(axis=1)
     counts = missing.sum(axis=1)
     for count in range(len(chosen) + 1):
-        own = rows[counts == count]
+        # As many elements are left to draw as there are places for them; what comes in is distinct.
+        here = (counts == count) & (drawn.sum() - taken >= len(chosen) - count)
+        own = rows[here]
         if not len(own):
             continue
-        first = np.argsort(~missing[counts == count], axis=1, kind="stable")[:, :count]
+        first = np.argsort(~missing[here], axis=1, kind="stable")[:, :count]
         for places in permutations(range(len(chosen)), count):
             forced = np.zeros((len(own), len(chosen)), np.int64)
             forced[:, list(places)] = required[first]
