@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from benchmarks.baselines import baselines
 from benchmarks.core import Benchmark
+from benchmarks.exchanges import exchanges
 from benchmarks.figures import figures
 from benchmarks.quality import ceiling, quality, quality_json
 from benchmarks.quality_hull import hull
@@ -41,6 +43,8 @@ BENCHMARKS: dict[str, Benchmark] = {
     "mpts": mpts,
     "temperature": temperature,
     "hull": hull,
+    "baselines": baselines,
+    "exchanges": exchanges,
     "ceiling": ceiling,
     "report": quality_json,
     "figures": figures,

@@ -17,7 +17,7 @@ from tests.benchmarks.conftest import GENES, TinyModel
 
 NEED_DATA = [
     *("encode", "log-prob", "train", "metrics", "match", "heights"),
-    *("quality", "temperature", "nll", "mpts", "ceiling", "report", "figures"),
+    *("quality", "temperature", "nll", "mpts", "baselines", "exchanges", "ceiling", "report", "figures"),
 ]
 
 

@@ -14,7 +14,7 @@ from aristotype.errors import AristotypeError, InputError
 
 ROOT = Path(__file__).parents[2]
 SRC = ROOT / "src"
-COMMANDS = ["generate", "models", "train", "encode", "export", "data", "data prepare"]
+COMMANDS = ["generate", "baseline", "models", "train", "encode", "export", "data", "data prepare"]
 HEAVY = {"torch", "pymatgen", "pyarrow", "numpy", "ase", "moyopy", "safetensors"}
 
 SHOW_HEAVY = f"""
@@ -33,7 +33,9 @@ def run(*command: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run([sys.executable, *command], env=environment, capture_output=True, text=True, check=False)
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["generate", "--help"], ["data", "prepare", "-h"]])
+@pytest.mark.parametrize(
+    "arguments", [["--help"], ["--version"], ["generate", "--help"], ["baseline", "-h"], ["data", "prepare", "-h"]]
+)
 def test_help_imports_nothing_heavy(arguments):
     done = run("-c", SHOW_HEAVY, *arguments)
     assert done.returncode == 0, done.stderr

@@ -6,7 +6,19 @@ from typing import Annotated, Any
 
 import typer
 
-from aristotype.cli import _data, _encode, _evaluate, _export, _generate, _hull, _models, _realize, _relax, _train
+from aristotype.cli import (
+    _baseline,
+    _data,
+    _encode,
+    _evaluate,
+    _export,
+    _generate,
+    _hull,
+    _models,
+    _realize,
+    _relax,
+    _train,
+)
 from aristotype.cli._console import INTERRUPTED, SOME_FAILED, WRONG, complain
 from aristotype.errors import AristotypeError
 
@@ -67,6 +79,7 @@ app.command("generate", epilog=_generate.EXAMPLES)(_generate.generate)
 app.command("realize", epilog=_realize.EXAMPLES)(_realize.realize)
 app.command("relax", epilog=_relax.EXAMPLES)(_relax.relax)
 app.command("evaluate", epilog=_evaluate.EXAMPLES)(_evaluate.evaluate)
+app.command("baseline", epilog=_baseline.EXAMPLES)(_baseline.baseline)
 app.command("models")(_models.models)
 app.command("train", epilog=_train.EXAMPLES)(_train.train)
 app.command("encode", epilog=_encode.EXAMPLES)(_encode.encode)

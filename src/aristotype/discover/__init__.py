@@ -1,5 +1,9 @@
-"""Floor 6: the steps wired to a pipeline. So far `generate`: sample, filter, realise, top up."""
+"""Floor 6: the steps wired to a pipeline.
 
+So far `generate`: sample, filter, realise, top up; and the baselines with what they need from other floors.
+"""
+
+from aristotype.discover._baselines import BASELINES, make_baseline, with_own_geometry
 from aristotype.discover._generate import (
     PATIENCE,
     GenerateResult,
@@ -9,4 +13,14 @@ from aristotype.discover._generate import (
     generate,
 )
 
-__all__ = ["PATIENCE", "GenerateResult", "GenerateSummary", "Realizer", "describe_conditions", "generate"]
+__all__ = [
+    "BASELINES",
+    "PATIENCE",
+    "GenerateResult",
+    "GenerateSummary",
+    "Realizer",
+    "describe_conditions",
+    "generate",
+    "make_baseline",
+    "with_own_geometry",
+]

@@ -5,6 +5,7 @@ without it, for tables of any length.
 """
 
 from aristotype.realize._config import RealizeConfig
+from aristotype.realize._priors import Priors, priors
 from aristotype.realize._realize import realize
 from aristotype.realize._realize_many import realize_many, realize_seconds, without_geometry
 from aristotype.realize._relax import relax_rows
@@ -23,3 +24,4 @@ __all__ = [
     "relax_seconds",
     "without_geometry",
 ]
+__all__ = ["Priors", "RealizeConfig", "RelaxConfig", "priors", "realize", "relax_rows"]
