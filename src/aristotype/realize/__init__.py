@@ -13,8 +13,10 @@ from aristotype.realize._relax_config import RelaxConfig
 from aristotype.realize._relax_many import relax, relax_failures, relax_seconds
 
 __all__ = [
+    "Priors",
     "RealizeConfig",
     "RelaxConfig",
+    "priors",
     "realize",
     "realize_many",
     "realize_seconds",
@@ -24,4 +26,3 @@ __all__ = [
     "relax_seconds",
     "without_geometry",
 ]
-__all__ = ["Priors", "RealizeConfig", "RelaxConfig", "priors", "realize", "relax_rows"]
