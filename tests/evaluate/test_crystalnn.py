@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from aristotype.crystal import CrystalTable, GeneBatch
-from aristotype.errors import InputError, TableError
+from aristotype.errors import InputError, MissingDependencyError, TableError
 from aristotype.evaluate import _fingerprints as module
 from aristotype.evaluate import crystalnn_fingerprints
 from aristotype.evaluate._crystalnn import site_fingerprints
@@ -144,6 +144,17 @@ def test_a_run_that_was_stopped_goes_on(tmp_path, monkeypatch):
     assert done == [*table.ids, table.ids[-1]]
     monkeypatch.undo()
     np.testing.assert_array_equal(found, crystalnn_fingerprints(table))
+
+
+def test_a_pymatgen_with_other_motifs_is_refused(monkeypatch):
+    from pymatgen.core import local_env
+
+    from aristotype.evaluate import _crystalnn
+
+    monkeypatch.setattr(local_env, "CN_OPT_PARAMS", dict(list(local_env.CN_OPT_PARAMS.items())[1:]))
+    monkeypatch.setattr(_crystalnn, "_tools", _crystalnn._tools.__wrapped__)
+    with pytest.raises(MissingDependencyError, match="motifs for 56 numbers"):
+        crystalnn_fingerprints(SALT)
 
 
 def test_what_has_no_fingerprints_is_refused():
