@@ -11,7 +11,7 @@ from scipy.stats import wasserstein_distance
 
 from aristotype.crystal import CrystalTable
 from aristotype.errors import InputError
-from aristotype.evaluate import distribution_metrics, root_jensen_shannon, wasserstein_continuous
+from aristotype.evaluate import distribution_metrics, wasserstein_continuous
 from tests.evaluate.crystals import random_crystals
 
 numbers = st.lists(st.floats(-50, 50), min_size=1, max_size=30)
@@ -38,13 +38,6 @@ def test_numbers_that_are_none_are_refused(bad):
         wasserstein_continuous(bad, [1.0])
     with pytest.raises(InputError, match="finite"):
         wasserstein_continuous([1.0], bad)
-
-
-def test_root_jensen_shannon_is_scipys_in_nats():
-    rng = np.random.default_rng(0)
-    p, q = rng.integers(1, 100, (2, 20))
-    assert root_jensen_shannon(p, q) == pytest.approx(jensenshannon(p, q), abs=1e-12)
-    assert root_jensen_shannon([1, 0], [0, 1]) == pytest.approx(np.sqrt(np.log(2)))
 
 
 @pytest.fixture(scope="module")

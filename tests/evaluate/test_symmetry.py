@@ -37,9 +37,9 @@ def divergence(left: Counter, right: Counter) -> float:
 def test_distances_to_itself_are_zero(genes):
     metrics = symmetry_metrics(genes, genes, resamples=0)
     distances = [name for name in metrics if name.endswith(("jsd", "chi2"))]
-    assert len(distances) == 6
+    assert len(distances) == 8
     for name in distances:
-        assert metrics[name].value == pytest.approx(0.0, abs=1e-12)
+        assert metrics[name].value == pytest.approx(0.0, abs=1e-7)
 
 
 def test_figures_are_counts_made_site_by_site(genes, reference):
@@ -49,6 +49,9 @@ def test_figures_are_counts_made_site_by_site(genes, reference):
     assert metrics["group_jsd"].value == pytest.approx(divergence(*groups), abs=1e-7)
     dimensions = [Counter(space_group(g).positions[w].freedom for g, w in sites(batch)) for batch in both]
     assert metrics["wyckoff_dimension_jsd"].value == pytest.approx(divergence(*dimensions), abs=1e-7)
+    for name, counts in (("group", groups), ("wyckoff_dimension", dimensions)):
+        root = np.sqrt(np.log(2) * divergence(*counts))
+        assert metrics[f"{name}_root_jsd"].value == pytest.approx(root, abs=1e-7)
     canonical = [canonical_genes(batch) for batch in both]
     symbols = [Counter(space_group(g).positions[w].site_symmetry for g, w in sites(batch)) for batch in canonical]
     assert metrics["site_symmetry_jsd"].value == pytest.approx(divergence(*symbols), abs=1e-7)

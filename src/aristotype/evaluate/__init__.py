@@ -18,8 +18,14 @@ from aristotype.evaluate._counts import (
     special_atoms,
 )
 from aristotype.evaluate._coverage import Coverage, coverage
-from aristotype.evaluate._distances import chi_square, divergences_of_draws, jensen_shannon, wasserstein
-from aristotype.evaluate._distributions import distribution_metrics, root_jensen_shannon, wasserstein_continuous
+from aristotype.evaluate._distances import (
+    chi_square,
+    divergences_of_draws,
+    jensen_shannon,
+    root_jensen_shannon,
+    wasserstein,
+)
+from aristotype.evaluate._distributions import distribution_metrics, wasserstein_continuous
 from aristotype.evaluate._diversity import mean_pairwise_distance, vendi_score
 from aristotype.evaluate._embeddings import embed, embedding_names
 from aristotype.evaluate._fingerprints import crystalnn_fingerprints

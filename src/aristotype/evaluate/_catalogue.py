@@ -47,6 +47,7 @@ METRICS: Mapping[str, Definition] = {
     "group_chi2": Definition("", "sum of (p - q)^2 / q of space groups over those of the reference"),
     "group_root_jsd": Definition("nats^1/2", "root of the Jensen-Shannon divergence of space groups"),
     "wyckoff_dimension_jsd": Definition("bits", "Jensen-Shannon divergence of the free parameters of sites"),
+    "wyckoff_dimension_root_jsd": Definition("nats^1/2", "root of the divergence of the free parameters of sites"),
     "site_symmetry_jsd": Definition("bits", "Jensen-Shannon divergence of site symmetries, canonical genes"),
     "wyckoff_letter_jsd": Definition("bits", "Jensen-Shannon divergence of the letters of sites, canonical genes"),
     "wyckoff_position_jsd": Definition("bits", "Jensen-Shannon divergence of group and letter, canonical genes"),
