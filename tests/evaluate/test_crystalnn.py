@@ -91,10 +91,14 @@ def test_deviations_are_those_of_all_atoms():
         np.testing.assert_allclose(found[row], np.concatenate([atoms.mean(axis=0), atoms.std(axis=0)]), atol=1e-12)
 
 
-def test_numbers_lie_within_0_and_1():
+def test_weights_are_shares_and_orders_are_at_most_their_weight():
     found = crystalnn_fingerprints(random_crystals(2, (1, 5, 33, 88, 146, 174)))
     assert found.shape == (6, 61)
-    assert found.min() >= 0.0 and found.max() <= 1.0 + 1e-9
+    weights = found[:, list(starts().values())]
+    assert weights.min() >= 0.0 and (weights.sum(axis=1) <= 1.0 + 1e-9).all()
+    ends = [*list(starts().values())[1:], 61]
+    for weight, (start, end) in zip(weights.T, zip(starts().values(), ends, strict=True), strict=True):
+        assert (np.abs(found[:, start:end]) <= weight[:, None] + 1e-9).all()
 
 
 def test_a_site_that_crystalnn_cannot_take_leaves_none(monkeypatch):
