@@ -12,9 +12,10 @@ from aristotype.errors import UnknownNameError
 from aristotype.evaluate import (
     METRICS,
     Interval,
-    coverage,
+    Scaler,
     distribution_metrics,
     fidelity_metrics,
+    fingerprint_metrics,
     summary_entries,
     symmetry_metrics,
     validity,
@@ -22,7 +23,7 @@ from aristotype.evaluate import (
 )
 from tests.evaluate.crystals import random_crystals
 
-SINGLE = {"cmd", "structural_diversity", "compositional_diversity", "vendi", "frechet"}
+SINGLE = {"vendi", "frechet"}
 """Those of functions that give one number."""
 
 
@@ -35,7 +36,7 @@ def every_metric() -> dict[str, Interval]:
         **fidelity_metrics(genes, table, table),
         **symmetry_metrics(table.genes(), table.genes(), resamples=5),
         **distribution_metrics(table, table, resamples=5),
-        **coverage(rows, rows, rows, rows).metrics(),
+        **fingerprint_metrics(rows, rows, rows, rows, scaler=Scaler.fit(rows)),
     }
 
 

@@ -1,7 +1,9 @@
-"""Floor 5: what generated genes are worth, under named definitions.
+"""Floor 5: what generated genes and structures are worth, under named definitions.
 
-`gene_report` computes every figure of the protocol for a batch of genes against a reference, `metrics_table` prints
-reports side by side, and each of the other functions is one figure.
+Genes: `gene_report` computes every figure of the protocol for a batch against a reference, `metrics_table` prints
+reports side by side. Structures: `validity_metrics`, `symmetry_metrics`, `fidelity_metrics`, `distribution_metrics` and
+`fingerprint_metrics` give named figures with intervals, `METRICS` says what each is, and `structure_columns` what there
+is to say of each structure. Each of the other functions is one figure.
 """
 
 from aristotype.evaluate._arrays import Scaler, has_fingerprint
@@ -28,6 +30,7 @@ from aristotype.evaluate._distances import (
 from aristotype.evaluate._distributions import distribution_metrics, wasserstein_continuous
 from aristotype.evaluate._diversity import mean_pairwise_distance, vendi_score
 from aristotype.evaluate._embeddings import embed, embedding_names
+from aristotype.evaluate._fingerprint_metrics import fingerprint_metrics
 from aristotype.evaluate._fingerprints import crystalnn_fingerprints
 from aristotype.evaluate._frechet import FrechetDistance, frechet_distance, frechet_floor
 from aristotype.evaluate._genes import (
@@ -74,6 +77,7 @@ __all__ = [
     "embed",
     "embedding_names",
     "fidelity_metrics",
+    "fingerprint_metrics",
     "formula_is_charge_balanced",
     "frechet_distance",
     "frechet_floor",

@@ -67,7 +67,7 @@ METRICS: Mapping[str, Definition] = {
     ),
     "cmd": Definition("", "central moment discrepancy of CrystalNN fingerprints to 50 moments"),
     "structural_diversity": Definition("", "mean Euclidean distance of pairs of CrystalNN fingerprints"),
-    "compositional_diversity": Definition("", "mean Euclidean distance of pairs of Magpie fingerprints"),
+    "compositional_diversity": Definition("", "mean Euclidean distance of pairs of standardised Magpie fingerprints"),
     "vendi": Definition("structures", "effective number of different structures, cosine of embeddings"),
     "frechet": Definition("squared embedding", "Fréchet distance of embeddings; reads high, falls as 1/n"),
 }
