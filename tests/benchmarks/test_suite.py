@@ -8,12 +8,13 @@ import numpy as np
 import pytest
 
 from aristotype.crystal import CrystalTable, GeneBatch
-from aristotype.evaluate import GENE_ROWS
+from aristotype.evaluate import GENE_ROWS, METRICS
 from benchmarks import __main__ as command
-from benchmarks import data, figures, published, scores, speed_conditions, suite
+from benchmarks import data, figures, published, scores, speed_conditions, speed_metrics, suite
 from benchmarks.core import Clock, Context, Measurement, Section, Skipped
 from benchmarks.quality_nll import by_sites
 from tests.benchmarks.conftest import GENES, TinyModel
+from tests.evaluate.crystals import random_crystals
 
 NEED_DATA = [
     *("encode", "log-prob", "train", "metrics", "match", "heights"),
@@ -111,6 +112,14 @@ def test_without_data_a_benchmark_is_skipped_and_says_what_to_do(tiny, name):
 def test_without_the_model_a_benchmark_is_skipped(tiny, name):
     with pytest.raises(Skipped, match="there is no model 'lost'"):
         run(name, dataclasses.replace(tiny, model="lost", paper_model="lost"))
+
+
+def test_metrics_of_structures_are_those_that_have_a_definition():
+    table = random_crystals(0, (2, 14, 62, 194, 225))
+    metrics, times = speed_metrics.measured(table, random_crystals(1, (5, 62, 225)), submitted=6, seed=0)
+    assert set(metrics) < set(METRICS)
+    assert metrics["valid_volume"].value == 5 / 6
+    assert all(clock.cpu >= 0 for clock in times.values())
 
 
 def test_a_model_without_a_loss_is_not_trained(tiny):

@@ -12,10 +12,11 @@ from aristotype.errors import UnknownNameError
 from aristotype.evaluate import (
     METRICS,
     Interval,
-    coverage,
+    Scaler,
     described,
     distribution_metrics,
     fidelity_metrics,
+    fingerprint_metrics,
     symmetry_metrics,
     validity,
     validity_metrics,
@@ -32,7 +33,7 @@ def every_metric() -> dict[str, Interval]:
         **fidelity_metrics(genes, table, table),
         **symmetry_metrics(table.genes(), table.genes(), resamples=5),
         **distribution_metrics(table, table, resamples=5),
-        **coverage(rows, rows, rows, rows).metrics(),
+        **fingerprint_metrics(rows, rows, rows, rows, scaler=Scaler.fit(rows)),
     }
 
 

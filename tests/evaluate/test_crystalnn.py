@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from aristotype.crystal import CrystalTable, GeneBatch
-from aristotype.errors import InputError, TableError
+from aristotype.errors import InputError, MissingDependencyError, TableError
 from aristotype.evaluate import _fingerprints as module
 from aristotype.evaluate import crystalnn_fingerprints
 from aristotype.evaluate._crystalnn import site_fingerprints
@@ -91,10 +91,14 @@ def test_deviations_are_those_of_all_atoms():
         np.testing.assert_allclose(found[row], np.concatenate([atoms.mean(axis=0), atoms.std(axis=0)]), atol=1e-12)
 
 
-def test_numbers_lie_within_0_and_1():
+def test_weights_are_shares_and_orders_are_at_most_their_weight():
     found = crystalnn_fingerprints(random_crystals(2, (1, 5, 33, 88, 146, 174)))
     assert found.shape == (6, 61)
-    assert found.min() >= 0.0 and found.max() <= 1.0 + 1e-9
+    weights = found[:, list(starts().values())]
+    assert weights.min() >= 0.0 and (weights.sum(axis=1) <= 1.0 + 1e-9).all()
+    ends = [*list(starts().values())[1:], 61]
+    for weight, (start, end) in zip(weights.T, zip(starts().values(), ends, strict=True), strict=True):
+        assert (np.abs(found[:, start:end]) <= weight[:, None] + 1e-9).all()
 
 
 def test_a_site_that_crystalnn_cannot_take_leaves_none(monkeypatch):
@@ -144,6 +148,17 @@ def test_a_run_that_was_stopped_goes_on(tmp_path, monkeypatch):
     assert done == [*table.ids, table.ids[-1]]
     monkeypatch.undo()
     np.testing.assert_array_equal(found, crystalnn_fingerprints(table))
+
+
+def test_a_pymatgen_with_other_motifs_is_refused(monkeypatch):
+    from pymatgen.core import local_env
+
+    from aristotype.evaluate import _crystalnn
+
+    monkeypatch.setattr(local_env, "CN_OPT_PARAMS", dict(list(local_env.CN_OPT_PARAMS.items())[1:]))
+    monkeypatch.setattr(_crystalnn, "_tools", _crystalnn._tools.__wrapped__)
+    with pytest.raises(MissingDependencyError, match="motifs for 56 numbers"):
+        crystalnn_fingerprints(SALT)
 
 
 def test_what_has_no_fingerprints_is_refused():

@@ -10,7 +10,7 @@ from scipy.spatial.distance import jensenshannon
 from scipy.stats import wasserstein_distance
 
 from aristotype.errors import InputError
-from aristotype.evaluate import chi_square, divergences_of_draws, jensen_shannon, wasserstein
+from aristotype.evaluate import chi_square, divergences_of_draws, jensen_shannon, root_jensen_shannon, wasserstein
 
 histograms = st.lists(st.integers(0, 1000), min_size=1, max_size=12).filter(lambda h: sum(h) > 0)
 numbers = st.lists(st.integers(0, 60), min_size=1, max_size=40)
@@ -35,6 +35,13 @@ def test_jensen_shannon_is_scipys_distance_squared(p, q):
     padded = [np.pad(h, (0, width - len(h))) for h in (p, q)]
     # scipy takes the root, which loses half of the digits near zero.
     assert jensen_shannon(p, q) == pytest.approx(jensenshannon(*padded, base=2) ** 2, abs=1e-7)
+
+
+def test_root_jensen_shannon_is_scipys_in_nats():
+    rng = np.random.default_rng(0)
+    p, q = rng.integers(1, 100, (2, 20))
+    assert root_jensen_shannon(p, q) == pytest.approx(jensenshannon(p, q), abs=1e-12)
+    assert root_jensen_shannon([1, 0], [0, 1]) == pytest.approx(np.sqrt(np.log(2)))
 
 
 @given(a=numbers, b=numbers)

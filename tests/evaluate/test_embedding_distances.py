@@ -153,7 +153,8 @@ def test_vendi_score_is_the_entropy_of_the_similarities(seed, count):
         (lambda: frechet([[1.0], [2.0]], [[1.0, 0.0], [2.0, 0.0]]), "2 numbers wide, the others 1"),
         (lambda: frechet([[1.0], [2.0]], [[1.0], [2.0]], ridge=-1.0), "ridge is -1"),
         (lambda: frechet_floor(np.ones((5, 2)), size=4, embedding="x", seed=0), "from 2 to 3"),
-        (lambda: central_moment_discrepancy([[1.5]], [[0.5]]), "outside 0 to 1"),
+        (lambda: central_moment_discrepancy([[0.0], [1.5]], [[0.5]]), "varies by 1.5, more than the 1 between"),
+        (lambda: central_moment_discrepancy([[0.5]], [[0.5]], bounds=(1.0, 0.0)), "lower bound below"),
         (lambda: central_moment_discrepancy([[0.5]], [[0.5]], moments=0), "0 moments"),
     ],
 )

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy.spatial.distance import jensenshannon
 
-from aristotype.crystal import CrystalTable, GeneBatch, equivalents
+from aristotype.crystal import CrystalTable, GeneBatch, canonical_genes, equivalents
 from aristotype.errors import InputError
 from aristotype.evaluate import fidelity_metrics, symmetry_kept, symmetry_metrics
 from aristotype.symmetry import space_group
@@ -37,9 +37,9 @@ def divergence(left: Counter, right: Counter) -> float:
 def test_distances_to_itself_are_zero(genes):
     metrics = symmetry_metrics(genes, genes, resamples=0)
     distances = [name for name in metrics if name.endswith(("jsd", "chi2"))]
-    assert len(distances) == 5
+    assert len(distances) == 8
     for name in distances:
-        assert metrics[name].value == pytest.approx(0.0, abs=1e-12)
+        assert metrics[name].value == pytest.approx(0.0, abs=1e-7)
 
 
 def test_figures_are_counts_made_site_by_site(genes, reference):
@@ -49,6 +49,16 @@ def test_figures_are_counts_made_site_by_site(genes, reference):
     assert metrics["group_jsd"].value == pytest.approx(divergence(*groups), abs=1e-7)
     dimensions = [Counter(space_group(g).positions[w].freedom for g, w in sites(batch)) for batch in both]
     assert metrics["wyckoff_dimension_jsd"].value == pytest.approx(divergence(*dimensions), abs=1e-7)
+    for name, counts in (("group", groups), ("wyckoff_dimension", dimensions)):
+        root = np.sqrt(np.log(2) * divergence(*counts))
+        assert metrics[f"{name}_root_jsd"].value == pytest.approx(root, abs=1e-7)
+    canonical = [canonical_genes(batch) for batch in both]
+    symbols = [Counter(space_group(g).positions[w].site_symmetry for g, w in sites(batch)) for batch in canonical]
+    assert metrics["site_symmetry_jsd"].value == pytest.approx(divergence(*symbols), abs=1e-7)
+    letters = [Counter(w for _, w in sites(batch)) for batch in canonical]
+    assert metrics["wyckoff_letter_jsd"].value == pytest.approx(divergence(*letters), abs=1e-7)
+    positions = [Counter(sites(batch)) for batch in canonical]
+    assert metrics["wyckoff_position_jsd"].value == pytest.approx(divergence(*positions), abs=1e-7)
     general = dimensions[0][3]
     assert metrics["special_sites"].value == pytest.approx(1 - general / dimensions[0].total())
     atoms = special = 0

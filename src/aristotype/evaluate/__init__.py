@@ -1,9 +1,8 @@
 """Floor 5: what generated genes and crystals are worth, under named definitions.
 
-`gene_report` computes every figure of the protocol for a batch of genes against a reference, `metrics_table` prints
-reports side by side. `Matcher` finds equal structures, `novelty_columns` says what of a table is new, `csp_distances`
-and `csp_metrics` judge structure prediction. Each of the other functions is one figure.
-reports side by side, `write_page` shows evaluated sets on a page, and each of the other functions is one figure.
+`evaluate` judges a table under a named protocol, `write_page` shows judged sets side by side, and `gene_report` judges
+genes alone. `Matcher` finds equal structures, `novelty_columns` says what of a table is new, `build_hull` and
+`stability` give energies above hull, `csp_metrics` judges structure prediction; `METRICS` says what each figure is.
 """
 
 from aristotype.evaluate._arrays import Scaler, has_fingerprint
@@ -21,13 +20,20 @@ from aristotype.evaluate._counts import (
 )
 from aristotype.evaluate._coverage import Coverage, coverage
 from aristotype.evaluate._csp import CSP_MATCHER, CspDistances, csp_distances, csp_metrics
-from aristotype.evaluate._distances import chi_square, divergences_of_draws, jensen_shannon, wasserstein
-from aristotype.evaluate._distributions import distribution_metrics, root_jensen_shannon, wasserstein_continuous
+from aristotype.evaluate._distances import (
+    chi_square,
+    divergences_of_draws,
+    jensen_shannon,
+    root_jensen_shannon,
+    wasserstein,
+)
+from aristotype.evaluate._distributions import distribution_metrics, wasserstein_continuous
 from aristotype.evaluate._diversity import mean_pairwise_distance, vendi_score
 from aristotype.evaluate._draw import crystal_title, draw_crystal, draw_crystals
 from aristotype.evaluate._embeddings import embed, embedding_names
 from aristotype.evaluate._evaluate import evaluate
 from aristotype.evaluate._figures import save_figures
+from aristotype.evaluate._fingerprint_metrics import fingerprint_metrics
 from aristotype.evaluate._fingerprints import crystalnn_fingerprints
 from aristotype.evaluate._frechet import FrechetDistance, frechet_distance, frechet_floor
 from aristotype.evaluate._genes import (
@@ -104,6 +110,7 @@ __all__ = [
     "embedding_names",
     "evaluate",
     "fidelity_metrics",
+    "fingerprint_metrics",
     "formula_is_charge_balanced",
     "frechet_distance",
     "frechet_floor",

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aristotype.crystal import decode_table
+from aristotype.errors import MissingDependencyError
 
 if TYPE_CHECKING:
     from pymatgen.core import Structure
@@ -42,9 +43,11 @@ def site_fingerprints(table: CrystalTable) -> tuple[Floats, NDArray[np.int64], N
 
     Raises:
         TableError: a row is a gene, which has no geometry.
+        MissingDependencyError: this pymatgen has other motifs.
     """
     from pymatgen.core import Lattice, Structure
 
+    _tools()  # what is wrong with the installation is said once, and is not a structure's fault
     atoms = decode_table(table, primitive=True)
     out, rows, counts = [], [], []
     for row, cell in enumerate(atoms.cells()):
@@ -72,14 +75,18 @@ def structure_fingerprints(table: CrystalTable) -> Floats:
 
 
 def _site(structure: Structure, index: int) -> Floats:
-    """(61,) fingerprint of one site."""
-    finder, parameters = _tools()
+    """(61,) fingerprint of one site; NaN for a geometry that its Voronoi analysis cannot take."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # it asks for oxidation states, which the published protocol has not
-            found = finder.get_nn_data(structure, index)
-    except Exception:  # noqa: BLE001 (a geometry that its Voronoi analysis cannot take; it raises many types)
+            return _weighted_orders(structure, index)
+    except Exception:  # noqa: BLE001 (it raises many types, and no other row may be lost)
         return np.full(WIDTH, np.nan)
+
+
+def _weighted_orders(structure: Structure, index: int) -> Floats:
+    finder, parameters = _tools()
+    found = finder.get_nn_data(structure, index)
     numbers: list[float] = []
     for coordination in COORDINATIONS:
         weight = float(found.cn_weights.get(coordination, 0.0))
@@ -108,6 +115,12 @@ def _tools() -> tuple[Any, Mapping[int, list[Any]]]:
         motifs[coordination] = [(kind, settings[0] if settings else None) for kind, *settings in named.values()]
     for coordination in _STEINHARDT_COORDINATIONS:
         motifs[coordination] = motifs.get(coordination, []) + [(kind, None) for kind in _STEINHARDT]
+    width = len(COORDINATIONS) + sum(map(len, motifs.values()))
+    if width != WIDTH:
+        raise MissingDependencyError(
+            f"this pymatgen has motifs for {width} numbers, and the preset ops has {WIDTH}: its fingerprints would not "
+            "compare with published ones; install the version in constraints.txt"
+        )
     # One object a motif: one for several would be faster, and mixes up the motifs of coordination numbers 4 and 6.
     return local_env.CrystalNN(), {
         coordination: [local_env.LocalStructOrderParams([kind], parameters=[given]) for kind, given in kinds]

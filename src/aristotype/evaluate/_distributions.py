@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from aristotype.errors import InputError
 from aristotype.evaluate import _counts
 from aristotype.evaluate._bootstrap import Interval, Tally, bootstrapped, resampled_copies, with_interval
-from aristotype.evaluate._distances import jensen_shannon, wasserstein
+from aristotype.evaluate._distances import jensen_shannon, root_jensen_shannon, wasserstein
 from aristotype.evaluate._geometry import Geometry, geometry
 
 if TYPE_CHECKING:
@@ -46,14 +46,6 @@ def wasserstein_continuous(
     return float(wasserstein_distance(*sides, u_weights=weights))
 
 
-def root_jensen_shannon(p: ArrayLike, q: ArrayLike) -> Floats:
-    """Square root of the Jensen-Shannon divergence in nats, 0 to the root of ln 2 (Endres & Schindelin 2003).
-
-    Arguments and errors are those of `jensen_shannon`, which is the divergence itself in bits.
-    """
-    return np.sqrt(np.log(2.0) * jensen_shannon(p, q))
-
-
 def distribution_metrics(
     table: CrystalTable,
     reference: CrystalTable,
@@ -76,8 +68,8 @@ def distribution_metrics(
     Returns:
         first Wasserstein distances `emd_density` (g/cm^3), `emd_volume_per_atom` (cubic Angstrom), `emd_elements`
         (distinct elements), `emd_sites` (Wyckoff sites), `emd_primitive_atoms` and `emd_conventional_atoms`; the
-        divergence `element_jsd` in bits; and its root in nats, `element_root_jsd` and `group_root_jsd`. Elements are
-        weighted by atoms, and each structure weighs the same.
+        divergence `element_jsd` in bits; and its root in nats, `element_root_jsd`. Elements are weighted by atoms,
+        and each structure weighs the same.
 
     Raises:
         TableError: a row is a gene, which has no geometry.
@@ -120,5 +112,4 @@ _FIGURES: tuple[tuple[str, Callable[[GeneBatch], Tally], Callable[..., Floats]],
     ("emd_conventional_atoms", _numbers(_counts.conventional_atoms), wasserstein),
     ("element_jsd", element_shares, jensen_shannon),
     ("element_root_jsd", element_shares, root_jensen_shannon),
-    ("group_root_jsd", _numbers(lambda genes: genes.space_group.astype(np.int64)), root_jensen_shannon),
 )

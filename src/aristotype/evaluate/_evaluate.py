@@ -162,7 +162,7 @@ def _figures(
     if fingerprints:
         say("fingerprints")
         found |= structure_metrics(
-            table, known.compared, count=fingerprints, seed=seed, processes=processes, notes=notes
+            table, known.compared, known.known, count=fingerprints, seed=seed, processes=processes, notes=notes
         )
     return {key: (value, len(table)) for key, value in found.items()}
 

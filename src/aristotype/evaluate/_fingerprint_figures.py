@@ -8,13 +8,12 @@ import numpy as np
 
 from aristotype.evaluate._arrays import Floats, Scaler, has_fingerprint
 from aristotype.evaluate._bootstrap import Interval
-from aristotype.evaluate._coverage import coverage
 from aristotype.evaluate._diversity import mean_pairwise_distance, vendi_score
 from aristotype.evaluate._embeddings import embed
+from aristotype.evaluate._fingerprint_metrics import fingerprint_metrics
 from aristotype.evaluate._fingerprints import crystalnn_fingerprints
 from aristotype.evaluate._frechet import frechet_distance
 from aristotype.evaluate._magpie import magpie_fingerprints
-from aristotype.evaluate._moments import central_moment_discrepancy
 
 if TYPE_CHECKING:
     from aristotype.crystal import CrystalTable
@@ -48,13 +47,21 @@ def composition_metrics(table: CrystalTable, reference: CrystalTable, notes: lis
 
 
 def structure_metrics(
-    table: CrystalTable, reference: CrystalTable, *, count: int, seed: int, processes: int, notes: list[str]
+    table: CrystalTable,
+    reference: CrystalTable,
+    known: CrystalTable,
+    *,
+    count: int,
+    seed: int,
+    processes: int,
+    notes: list[str],
 ) -> dict[str, Interval]:
-    """Coverage, diversity and moments by CrystalNN fingerprints of some structures on either side.
+    """Coverage, diversity and moments by CrystalNN fingerprints, and figures of CHGNet features.
 
     Args:
         table: n structures.
         reference: what they are compared with.
+        known: what Magpie fingerprints are standardised by.
         count: structures drawn of each side.
         seed: of the draw.
         processes: worker processes.
@@ -63,26 +70,25 @@ def structure_metrics(
     from aristotype.datasets import cache_folder
 
     rng = np.random.default_rng(seed)
-    few, known = (
+    few, others = (
         side.take(np.sort(rng.choice(len(side), min(count, len(side)), replace=False))) for side in (table, reference)
     )
-    cache = cache_folder() / "fingerprints"
-    mine, theirs = (crystalnn_fingerprints(side, processes=processes, cache=cache) for side in (few, known))
-    scaler = Scaler.fit(magpie_fingerprints(reference.genes()))
-    own, other = (scaler.transform(magpie_fingerprints(side.genes())) for side in (few, known))
+    mine, theirs = (crystalnn_fingerprints(side, processes=processes, cache=cache_folder()) for side in (few, others))
     notes.append(
-        f"CrystalNN fingerprints of {len(few):,} structures and {len(known):,} of the reference; Magpie fingerprints "
-        "are standardised by the reference, the published scaler not being at hand."
+        f"CrystalNN fingerprints of {len(few):,} structures and {len(others):,} of the reference; Magpie fingerprints are "
+        "standardised by the known structures, the published scaler not being at hand."
     )
-    metrics = coverage(mine, own, theirs, other).metrics()
     sound, known_sound = _sound(mine, "CrystalNN", notes), theirs[has_fingerprint(theirs)]
-    if len(sound) > 1 and len(known_sound) > 1:
-        metrics["structural_diversity"] = Interval(value=mean_pairwise_distance(sound[:_PAIRS]))
-        metrics["cmd"] = Interval(value=central_moment_discrepancy(sound, known_sound))
-        metrics["vendi_crystalnn"] = Interval(value=vendi_score(sound[np.abs(sound).max(axis=1) > 0]))
-        found = frechet_distance(sound, known_sound, embedding="crystalnn", ridge=_RIDGE)
-        metrics["frechet_crystalnn"] = Interval(value=found.value)
-    return metrics | _of_chgnet(few, known, notes)
+    if len(sound) < 2 or len(known_sound) < 2:
+        return {}
+    own, other = (magpie_fingerprints(side.genes()) for side in (few, others))
+    scaler = Scaler.fit(magpie_fingerprints(known.genes()))
+    metrics = fingerprint_metrics(mine, own, theirs, other, scaler=scaler)
+    del metrics["compositional_diversity"]  # of all structures, not of these alone
+    found = frechet_distance(sound, known_sound, embedding="crystalnn", ridge=_RIDGE)
+    metrics["vendi_crystalnn"] = Interval(value=vendi_score(sound[np.abs(sound).max(axis=1) > 0]))
+    metrics["frechet_crystalnn"] = Interval(value=found.value)
+    return metrics | _of_chgnet(few, others, notes)
 
 
 def _of_chgnet(table: CrystalTable, reference: CrystalTable, notes: list[str]) -> dict[str, Interval]:
@@ -92,8 +98,12 @@ def _of_chgnet(table: CrystalTable, reference: CrystalTable, notes: list[str]) -
     sound, known = _sound(mine, "CHGNet", notes), theirs[has_fingerprint(theirs)]
     if len(sound) < 2 or len(known) < 2:
         return {}
+    scaler = Scaler.fit(known)  # as they are, all features point nearly one way
     found = frechet_distance(sound, known, embedding=name, ridge=_RIDGE)
-    return {"frechet_chgnet": Interval(value=found.value), "vendi_chgnet": Interval(value=vendi_score(sound))}
+    return {
+        "frechet_chgnet": Interval(value=found.value),
+        "vendi_chgnet": Interval(value=vendi_score(scaler.transform(sound))),
+    }
 
 
 def _sound(rows: Floats, name: str, notes: list[str]) -> Floats:

@@ -72,8 +72,8 @@ def crystalnn_fingerprints(
         executor: runs the tasks instead of a pool of our own.
 
     Returns:
-        (n, 61) numbers from 0 to 1, or (n, 122) with the deviations after the means; NaN where CrystalNN fails for a
-        site.
+        (n, 61) numbers of at most 1 (the order parameter of body-centred cubes can be a little below 0), or (n, 122)
+        with the deviations after the means; NaN where CrystalNN fails for a site.
 
     Raises:
         TableError: a row is a gene, which has no geometry.

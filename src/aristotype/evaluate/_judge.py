@@ -9,12 +9,12 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from aristotype.crystal import formulas, gene_keys, protostructure_labels
+from aristotype.crystal import gene_keys
 from aristotype.evaluate._geometry import Geometry, geometry
 from aristotype.evaluate._matching import Matcher
 from aristotype.evaluate._novelty import novelty_columns
 from aristotype.evaluate._stability import heights, stability
-from aristotype.evaluate._validity import Validity, validity
+from aristotype.evaluate._validity import Validity, structure_columns, validity
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -64,19 +64,9 @@ def judge(
     say("validity")
     sizes = geometry(table)
     valid = validity(table, sizes)
-    genes = table.genes()
     columns: dict[str, Any] = {
-        "formula": pa.array(formulas(genes), pa.string()),
-        "label": pa.array(protostructure_labels(genes), pa.string()),
-        "gene_key": pa.array(gene_keys(genes).tolist(), pa.binary(16)),
-        "min_distance": sizes.min_distance,
-        "density": sizes.density,
-        "volume_per_atom": sizes.volume_per_atom,
-        "valid_distance": valid.distance,
-        "valid_volume": valid.volume,
-        "valid_charge": valid.charge,
-        "plausible": valid.plausible,
-        "valid": valid.valid,
+        **structure_columns(table, sizes, valid),
+        "gene_key": pa.array(gene_keys(table.genes()).tolist(), pa.binary(16)),
     }
     say("uniqueness and novelty")
     matcher = Matcher(ltol=protocol.ltol, stol=protocol.stol, angle=protocol.angle, scale=protocol.scale)

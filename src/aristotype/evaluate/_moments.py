@@ -10,6 +10,8 @@ from aristotype.evaluate._arrays import checked
 
 MOMENTS = 50
 """As in the protocol "augen"."""
+_SLACK = 1.05
+"""How much more than the bounds allow a number may vary."""
 
 
 def central_moment_discrepancy(
@@ -18,7 +20,7 @@ def central_moment_discrepancy(
     """Distance of the means, and of the central moments of each number up to an order (equation 9, marginals only).
 
     The k-th moments weigh 1 / (upper - lower)^k, where all numbers lie between the bounds: for the weighted order
-    parameters of CrystalNN those are 0 and 1.
+    parameters of CrystalNN those are 0 and 1 (one of them can be a little below 0, which matters to no moment).
 
     Args:
         rows: (n, d) fingerprints.
@@ -27,7 +29,8 @@ def central_moment_discrepancy(
         bounds: least and largest value that a number can have.
 
     Raises:
-        InputError: the arrays do not fit together or leave the bounds, or the order is less than 1.
+        InputError: the arrays do not fit together, a number varies by more than the bounds allow, or the order is less
+            than 1.
     """
     mine = checked(rows, "fingerprints")
     theirs = checked(reference, "fingerprints of the reference", width=mine.shape[1])
@@ -36,16 +39,15 @@ def central_moment_discrepancy(
         raise InputError(
             f"{moments} moments within {low} to {high}; at least 1, and the lower bound below the upper one"
         )
-    # Rounding errors of weights that add up to one may pass the bounds by a little.
-    slack = 1e-6 * (high - low)
-    found = min(mine.min(), theirs.min()), max(mine.max(), theirs.max())
-    if found[0] < low - slack or found[1] > high + slack:
+    span = max(float(np.ptp(values, axis=0).max()) for values in (mine, theirs))
+    if span > _SLACK * (high - low):
         raise InputError(
-            f"fingerprints lie between {found[0]:g} and {found[1]:g}, outside {low:g} to {high:g}; widen bounds"
+            f"a number of the fingerprints varies by {span:g}, more than the {high - low:g} between the bounds, and "
+            "high moments would drown the others; scale the numbers or widen the bounds"
         )
     mean, other = mine.mean(axis=0), theirs.mean(axis=0)
     total = float(np.linalg.norm(mean - other)) / (high - low)
-    # Centred and scaled at once: powers of numbers within [-1, 1] cannot overflow.
+    # Centred and scaled at once: powers of numbers within about [-1, 1] cannot overflow.
     left, right = (mine - mean) / (high - low), (theirs - other) / (high - low)
     left_power, right_power = left.copy(), right.copy()
     for _ in range(2, moments + 1):

@@ -14,7 +14,8 @@ from aristotype.crystal import GeneBatch, canonical_genes, gene_keys
 from aristotype.errors import InputError
 from aristotype.evaluate import _counts
 from aristotype.evaluate._bootstrap import Interval, Tally, bootstrapped, resampled_copies, share, with_interval
-from aristotype.evaluate._distances import chi_square, jensen_shannon
+from aristotype.evaluate._distances import chi_square, jensen_shannon, root_jensen_shannon
+from aristotype.symmetry import tables
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -100,7 +101,8 @@ def symmetry_metrics(
 ) -> dict[str, Interval]:
     """How the symmetry of structures is distributed, against a reference.
 
-    Letters name positions only up to the normalizer of the group: they are those of canonical genes on both sides.
+    Letters, and orientations of site symmetries, name positions only up to the normalizer of the group: they are those
+    of canonical genes on both sides.
 
     Args:
         genes: n genes of structures, as found in them.
@@ -110,9 +112,11 @@ def symmetry_metrics(
 
     Returns:
         `p1` (share of structures); `group_jsd` in bits and `group_chi2` of space groups; `wyckoff_dimension_jsd` of the
-        free parameters (0 to 3) of sites, `wyckoff_letter_jsd` of their letters, and `wyckoff_position_jsd` of group
-        and letter together, in bits, each site counting once; `special_sites` and `special_atoms`, shares of sites and
-        of atoms on special positions.
+        free parameters (0 to 3) of sites, `site_symmetry_jsd` of their oriented site-symmetry symbols,
+        `wyckoff_letter_jsd` of their letters, and `wyckoff_position_jsd` of group and letter together, in bits, each
+        site counting once; `group_root_jsd` and `wyckoff_dimension_root_jsd`, roots of the divergences in nats, as the
+        protocol "augen" has them; `special_sites` and `special_atoms`, shares of sites and of atoms on special
+        positions.
 
     Raises:
         InputError: there are no genes on either side.
@@ -137,8 +141,11 @@ def _comparisons(genes: GeneBatch, reference: GeneBatch) -> list[tuple[str, Tall
     mine, theirs = canonical_genes(genes), canonical_genes(reference)
     tallies: Sequence[tuple[str, Callable[[GeneBatch], Tally], Callable[..., Floats]]] = (
         ("group_jsd", lambda batch: Tally.of_numbers(batch.space_group.astype(np.int64)), jensen_shannon),
+        ("group_root_jsd", lambda batch: Tally.of_numbers(batch.space_group.astype(np.int64)), root_jensen_shannon),
         ("group_chi2", lambda batch: Tally.of_numbers(batch.space_group.astype(np.int64)), chi_square),
         ("wyckoff_dimension_jsd", lambda batch: _of_sites(_counts.site_freedoms(batch)), jensen_shannon),
+        ("wyckoff_dimension_root_jsd", lambda batch: _of_sites(_counts.site_freedoms(batch)), root_jensen_shannon),
+        ("site_symmetry_jsd", lambda batch: _of_sites(_site_symmetries(batch)), jensen_shannon),
         ("wyckoff_letter_jsd", lambda batch: _of_sites(batch.wyckoffs.astype(np.int64)), jensen_shannon),
         ("wyckoff_position_jsd", lambda batch: _of_sites(_positions(batch)), jensen_shannon),
     )
@@ -149,6 +156,12 @@ def _of_sites(numbers: NDArray[np.int64]) -> Tally:
     """One entry a site, in the bin of its number (n, S); negative where there is no site."""
     rows, sites = np.nonzero(numbers >= 0)
     return Tally(genes=rows, bins=numbers[rows, sites], weights=np.ones(len(rows)))
+
+
+def _site_symmetries(genes: GeneBatch) -> NDArray[np.int64]:
+    """(n, S) numbers of site-symmetry symbols, -1 where there is no site."""
+    symbols = tables().padded("site_symmetry")[genes.space_group[:, None], genes.wyckoffs].astype(np.int64)
+    return np.where(genes.wyckoffs >= 0, symbols, -1)
 
 
 def _positions(genes: GeneBatch) -> NDArray[np.int64]:
