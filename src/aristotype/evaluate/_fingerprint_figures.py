@@ -75,8 +75,8 @@ def structure_metrics(
     )
     mine, theirs = (crystalnn_fingerprints(side, processes=processes, cache=cache_folder()) for side in (few, others))
     notes.append(
-        f"CrystalNN fingerprints of {len(few):,} structures and {len(others):,} of the reference; Magpie fingerprints are "
-        "standardised by the known structures, the published scaler not being at hand."
+        f"CrystalNN fingerprints of {len(few):,} structures and {len(others):,} of the reference; Magpie fingerprints "
+        "are standardised by the known structures, the published scaler not being at hand."
     )
     sound, known_sound = _sound(mine, "CrystalNN", notes), theirs[has_fingerprint(theirs)]
     if len(sound) < 2 or len(known_sound) < 2:
