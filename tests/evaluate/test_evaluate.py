@@ -158,6 +158,20 @@ def test_a_reference_without_splits_is_taken_whole(reference):
     assert len(whole.known) == len(whole.compared) == len(reference)
 
 
+def test_predictions_are_judged_by_their_targets(made, reference):
+    truth = made[:6]
+    names = [*truth.ids[:5], truth.ids[0], truth.ids[5]]
+    rows = [0, 1, 2, 3, 4, 7, 8]  # the last two are of other structures
+    guesses = made.take(rows).with_columns(id=[f"guess-{row}" for row in rows], target=names)
+    summary, _ = evaluate(guesses.without_columns(["energy"]), reference=reference, truth=truth)
+    assert summary["metrics"]["match_rate"]["value"] * 6 >= 5
+    assert summary["metrics"]["metre"]["value"] >= summary["metrics"]["match_rate"]["value"]
+    assert summary["metrics"]["rms"]["value"] == pytest.approx(0.0, abs=1e-6)
+    assert json.loads(json.dumps(summary, allow_nan=False)) == json.loads(json.dumps(summary))
+    with pytest.raises(InputError, match="predict structures that are not among"):
+        evaluate(made.without_columns(["energy"]), reference=reference, truth=truth)
+
+
 def test_bad_input_is_told(made, reference, hull):
     with pytest.raises(UnknownNameError, match="no protocol is called 'nothing'"):
         evaluate(made, reference=reference, protocol="nothing")

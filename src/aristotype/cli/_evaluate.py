@@ -74,6 +74,10 @@ def evaluate(
     fingerprints: Annotated[
         int, typer.Option("--fingerprints", min=0, help="CrystalNN fingerprints of so many structures on either side.")
     ] = 0,
+    truth: Annotated[
+        Path | None,
+        typer.Option("--truth", metavar="FILE", help="What was to be predicted, by id or by the column target."),
+    ] = None,
     tolerance: types.Tolerance = 0.1,
     seed: types.Seed = 0,
     processes: types.Processes = 1,
@@ -90,6 +94,7 @@ def evaluate(
     rules = protocol_named(protocol)
     _check_out(out, force)
     above = read_hull(hull)
+    predicted = None if truth is None else read_input([truth], tolerance=tolerance, processes=processes).table
     known = load_reference(_reference(reference), rules.novel_against, compare)
     with output_lock(out):
         _check_out(out, force)
@@ -103,6 +108,7 @@ def evaluate(
                 submitted=asked,
                 hull=above,
                 fingerprints=fingerprints,
+                truth=predicted,
                 processes=processes,
                 seed=seed,
                 stage=partial(_tell, name),

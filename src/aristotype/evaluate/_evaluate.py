@@ -11,6 +11,7 @@ from aristotype.crystal import CrystalTable, package_version
 from aristotype.errors import InputError
 from aristotype.evaluate._bootstrap import Interval, share
 from aristotype.evaluate._catalogue import described
+from aristotype.evaluate._csp import csp_distances, csp_metrics
 from aristotype.evaluate._distributions import distribution_metrics
 from aristotype.evaluate._fingerprint_figures import composition_metrics, structure_metrics
 from aristotype.evaluate._hull_file import Hull, read_hull
@@ -37,6 +38,7 @@ def evaluate(
     hull: str | os.PathLike[str] | Hull | None = None,
     compare: str = "test",
     fingerprints: int = 0,
+    truth: CrystalTable | None = None,
     processes: int = 1,
     resamples: int = 200,
     seed: int = 0,
@@ -54,6 +56,8 @@ def evaluate(
         compare: split of the reference that distributions are compared with.
         fingerprints: of how many structures on either side CrystalNN fingerprints are computed, for coverage,
             diversity and moments (about a tenth of a second each, kept in the cache folder); 0 leaves them out.
+        truth: structures that were to be predicted; a row is a prediction of the one whose id stands in its column
+            `target`, or of the one with its own id. Brings in match rates, METRe and cRMSE.
         processes: worker processes.
         resamples: of the bootstrap behind intervals of distances.
         seed: of the bootstrap.
@@ -67,7 +71,8 @@ def evaluate(
 
     Raises:
         UnknownNameError: no such protocol, or a hull that the file does not hold.
-        InputError: nothing was built, fewer were submitted than there are rows, or the reference does not fit.
+        InputError: nothing was built, fewer were submitted than there are rows, the reference does not fit, or a row
+            predicts a structure that is not among the truth.
     """
     rules = protocol_named(protocol) if isinstance(protocol, str) else protocol
     known = reference if isinstance(reference, Reference) else load_reference(reference, rules.novel_against, compare)
@@ -88,6 +93,7 @@ def evaluate(
     else:
         notes.append(f"No structure is left to compare distributions of ({rules.population}).")
     metrics |= _relaxation(judged.rows)
+    predicted = {} if truth is None else _prediction(built, truth, processes, resamples, seed)
     summary = {
         "name": name,
         "protocol": rules.to_dict(),
@@ -98,7 +104,7 @@ def evaluate(
             "compared": len(known.compared),
         },
         "counts": {"submitted": total, "built": len(built), **_counts(judged)},
-        "metrics": described(metrics, notes),
+        "metrics": described(metrics, notes) | predicted,
         "notes": notes,
         "versions": _versions(above, rules),
     }
@@ -165,6 +171,22 @@ def _figures(
             table, known.compared, known.known, count=fingerprints, seed=seed, processes=processes, notes=notes
         )
     return {key: (value, len(table)) for key, value in found.items()}
+
+
+def _prediction(
+    table: CrystalTable, truth: CrystalTable, processes: int, resamples: int, seed: int
+) -> dict[str, dict[str, Any]]:
+    """Figures of structure prediction, as the summary writes them."""
+    place = {name: row for row, name in enumerate(truth.ids)}
+    names = table.column("target").to_pylist() if "target" in table.columns else table.ids
+    unknown = [name for name in names if name not in place]
+    if unknown:
+        raise InputError(
+            f"{len(unknown)} of {len(names)} rows predict structures that are not among the {len(place)} of the truth, "
+            f"first {unknown[0]!r}; name the targets in a column `target`, or give rows the ids of what they predict"
+        )
+    found = csp_distances(table, truth, targets=[place[name] for name in names], processes=processes)
+    return csp_metrics(found, resamples=resamples, seed=seed)
 
 
 def _relaxation(rows: CrystalTable) -> dict[str, tuple[Interval, int]]:
