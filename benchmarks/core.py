@@ -28,6 +28,7 @@ class Context:
     mpts_model: str | None = None  # a checkpoint folder of the MPTS-52 configuration
     seed: int = 0
     genes: int = 10_000  # unconditional genes for quality and memory
+    per_class: int = 100  # known crystals for each class of recovery
     threads: int = 1
     images: Path = Path("docs/images")  # where figures go
 

@@ -7,6 +7,7 @@ from benchmarks.figures import figures
 from benchmarks.quality import ceiling, quality, quality_json
 from benchmarks.quality_mpts import mpts
 from benchmarks.quality_nll import nll
+from benchmarks.quality_recovery import recovery
 from benchmarks.speed_conditions import exact_formula, given_groups
 from benchmarks.speed_encode import encode
 from benchmarks.speed_log_prob import log_prob
@@ -29,9 +30,10 @@ BENCHMARKS: dict[str, Benchmark] = {
     "quality": quality,
     "nll": nll,
     "mpts": mpts,
+    "recovery": recovery,
     "ceiling": ceiling,
     "report": quality_json,
     "figures": figures,
 }
-ON_REQUEST = frozenset({"ceiling", "report", "figures"})
-"""Run only when named: parts of another one, or writing files."""
+ON_REQUEST = frozenset({"ceiling", "report", "figures", "recovery"})
+"""Run only when named: parts of another one, writing files, or hours."""
