@@ -7,9 +7,9 @@
 
 The data is a table of `aristotype data prepare`; the rows of its train split are used.
 
-* `denoise`: crystals are displaced and strained at random, and the potential learns to point back: its gradient is to be
-  `STIFFNESS` times the displacement, whatever its size (score matching, Vincent, Neural Computation 23, 1661, 2011, with
-  one stiffness for all amplitudes, so that the valley of a crystal is wide and round).
+* `denoise`: crystals are displaced and strained at random, and the potential learns to point back: its gradient is to
+  be `STIFFNESS` times the displacement, whatever its size (score matching, Vincent, Neural Computation 23, 1661, 2011,
+  with one stiffness for all amplitudes, so that the valley of a crystal is wide and round).
 * `mine`: with the potential that ships, minima of genes of known crystals, by `aristotype.realize.minima`.
 * `contrast`: goes on with `denoise`, and lifts mined minima that are not the known crystal (StructureMatcher, ltol .2,
   stol .3, angle 5) above it by a logistic loss of the difference of energies.

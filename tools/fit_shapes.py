@@ -40,7 +40,9 @@ def grouped(shapes: np.ndarray, number: int) -> np.ndarray:
     labels = np.zeros(len(shapes), int)
     for _ in range(ROUNDS):
         labels = np.square(shapes[:, None] - centres[None]).sum(axis=2).argmin(axis=1)
-        centres = np.stack([shapes[labels == k].mean(axis=0) if (labels == k).any() else centres[k] for k in range(number)])
+        centres = np.stack(
+            [shapes[labels == k].mean(axis=0) if (labels == k).any() else centres[k] for k in range(number)]
+        )
     return labels
 
 
@@ -80,12 +82,15 @@ def main() -> None:
     table = table.filter(np.array(table.column("split").to_pylist()) == "train")
     fitted = fit(table)
     note = {
-        "command": f"python tools/fit_shapes.py --data {args.data.name} --share {args.share:g} --out {args.out.as_posix()}",
-        "data": f"{len(table)} crystals, {100 * args.share:.1f} % of the train split of MP-20 (Materials Project, CC BY "
-        "4.0; split of the CDVAE repository)",
+        "command": f"python tools/fit_shapes.py --data {args.data.name} --share {args.share:g} "
+        f"--out {args.out.as_posix()}",
+        "data": f"{len(table)} crystals, {100 * args.share:.1f} % of the train split of MP-20 (Materials Project, "
+        "CC BY 4.0; split of the CDVAE repository)",
     }
     args.out.write_bytes(safetensors.numpy.save(fitted, metadata=note))
-    print(json.dumps({"templates": len(fitted["keys"]), "shapes": len(fitted["mean"]), "bytes": args.out.stat().st_size}))
+    print(
+        json.dumps({"templates": len(fitted["keys"]), "shapes": len(fitted["mean"]), "bytes": args.out.stat().st_size})
+    )
 
 
 if __name__ == "__main__":

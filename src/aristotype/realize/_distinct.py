@@ -54,13 +54,14 @@ def fingerprints(atoms: Atoms, near: Neighbours, distance: Floats) -> Fingerprin
     weight = atoms.site_weight[site] * fade / np.square(np.maximum(distance, _FIRST)) / per_cell[row]
     cell = (row * most + kind[site, atoms.site_element[other]]) * _BINS + low
     size = len(atoms) * most * _BINS
-    out = np.bincount(cell, weights=weight * (1.0 - share), minlength=size)
+    # Of no neighbours at all, bincount gives integers.
+    out = np.bincount(cell, weights=weight * (1.0 - share), minlength=size).astype(np.float64)
     out += np.bincount(cell + 1, weights=weight * share, minlength=size)
     return Fingerprints(values=out.reshape(len(atoms), most * _BINS), width=kinds * _BINS)
 
 
 def _pair_kinds(atoms: Atoms) -> tuple[Ints, Ints]:
-    """Place of a pair of elements in its crystal: by site and the other's atomic number (s, 119); pairs (n,) there are."""
+    """Place of each pair of elements in its crystal, by site and the other's number (s, 119); how many pairs (n,)."""
     present = np.zeros((len(atoms), _NUMBERS), bool)
     present[atoms.site_row, atoms.site_element] = True
     rank = np.cumsum(present, axis=1) - 1

@@ -177,11 +177,12 @@ def _exchanged(crystal: Crystal, elements: Ints, weight: Ints) -> Crystal:
     scale = float(np.cbrt((volumes[elements] * weight).sum() / (volumes[own] * weight).sum()))
     order = np.lexsort((elements, np.array(crystal.wyckoffs)))
     free = crystal.site_free
+    a, b, c, alpha, beta, gamma = crystal.lattice
     return Crystal(
         space_group=crystal.space_group,
         elements=tuple(elements[order].tolist()),
         wyckoffs=tuple(np.array(crystal.wyckoffs)[order].tolist()),
         free=tuple(value for site in order.tolist() for value in free[site]),
-        lattice=(*(scale * length for length in crystal.lattice[:3]), *crystal.lattice[3:]),
+        lattice=(scale * a, scale * b, scale * c, alpha, beta, gamma),
         id=crystal.id,
     )

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
 import torch
 
-from aristotype.crystal import CrystalTable, Failure
+from aristotype.crystal import DEFAULT_TOLERANCE, CrystalTable, Failure
 from aristotype.errors import ConfigError
 from aristotype.realize._atoms import Atoms, flatten
 from aristotype.realize._distinct import distinct, fingerprints
@@ -23,11 +23,13 @@ from aristotype.realize._random import row_keys
 from aristotype.realize._realize import _centring_orders, _expected_volume, _refuse_crystals, _unfit, realize
 from aristotype.realize._shapes import letter_keys
 from aristotype.realize._solve import Geometry, assess, smallest_ratio
-from aristotype.realize._starts import screened
-from aristotype.realize._verify import pushed_off
+from aristotype.realize._starts import heats
+from aristotype.realize._verify import genes_kept, pushed_off, unforced
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+    from numpy.typing import NDArray
 
     from aristotype.crystal import Energy
     from aristotype.realize._atoms import Floats, Ints
@@ -36,6 +38,8 @@ _BLOCK = 40_000
 """Neighbours followed at once; more is slower, because it leaves the processor's caches."""
 _NEAR = 45
 """Atoms around an atom within the reach of the cheap energy, about."""
+_PUSHED = 0.05
+"""Angstrom: tolerance at which a minimum that has all but risen to a higher symmetry must have its gene."""
 RANDOM, REPULSION = "random", "repulsion"
 """Where a minimum comes from, if not from a known crystal, whose id stands there then."""
 
@@ -56,8 +60,9 @@ def minima(
     Trials start from shapes of cells that crystals of the same template have (of the same crystal system where the
     template is not known), from the volumes of the elements, and from random free parameters; the best of several such
     starts is followed down a fitted potential of distances, cell, volume and free parameters together. Only what
-    symmetry leaves free ever moves. Of trials that end alike one is kept. A gene all of whose trials end with atoms too
-    close gets the geometry of `realize`.
+    symmetry leaves free ever moves. Of trials that end alike one is kept. A gene all of whose trials end at a higher
+    symmetry is searched again with the shapes of the starts held, and one all of whose trials end with atoms too close
+    gets the geometry of `realize`.
 
     A gene's minima depend on the seed, its own row and the known crystals alone; trial i is the same however many
     trials there are.
@@ -78,7 +83,10 @@ def minima(
         minima in the order of their genes, best first, with ids `<id>-1`, `<id>-2`, ..., the columns of the genes, and
         `gene` (id of the gene), `rank` (from 1), `objective` (cheap energy an atom, in its own unit), `cheap_energy`
         (eV/atom by `energy`, null without), `start` (`random`, `repulsion` for the geometry of `realize`, or the id of
-        the known crystal that it comes from), `min_distance_ratio`, `volume_per_atom` and `gene_kept` as in `realize`.
+        the known crystal that it comes from), `gene_distinct` (whether the crystal has its gene also when it is encoded
+        at 0.1 Angstrom, the tolerance by which genes are read from crystals; those that have stand first, since others
+        are crystals of another gene, distorted a little), `min_distance_ratio`, `volume_per_atom` and `gene_kept` as in
+        `realize`.
 
     Raises:
         TableError: a row has a geometry already, or a known crystal has none.
@@ -119,12 +127,15 @@ class _Found:
     geometry: Geometry  # of `atoms.take(rows)`
     objective: Floats  # (k,)
     start: list[str]
+    own: NDArray[np.bool_]  # (k,) whether its symmetry is that of its gene, at the tolerance by which genes are read
 
     @staticmethod
     def joined(parts: list[_Found], atoms: Atoms) -> _Found:
-        """All minima, sorted by gene."""
+        """All minima, sorted by gene, whether they have its symmetry, and objective."""
         rows = np.concatenate([np.zeros(0, np.int64), *(part.rows for part in parts)])
-        many, order = atoms.take(rows), np.argsort(rows, kind="stable")
+        objective = np.concatenate([np.zeros(0), *(part.objective for part in parts)])
+        own = np.concatenate([np.zeros(0, bool), *(part.own for part in parts)])
+        many, order = atoms.take(rows), np.lexsort((objective, ~own, rows))
         geometry = Geometry(
             shape=np.concatenate([np.zeros((0, 6)), *(part.geometry.shape for part in parts)]),
             volume=np.concatenate([np.zeros(0), *(part.geometry.volume for part in parts)]),
@@ -134,8 +145,9 @@ class _Found:
         return _Found(
             rows=rows[order],
             geometry=geometry.take(many, order),
-            objective=np.concatenate([np.zeros(0), *(part.objective for part in parts)])[order],
+            objective=objective[order],
             start=[start[place] for place in order.tolist()],
+            own=own[order],
         )
 
 
@@ -157,31 +169,35 @@ class _Search:
     def run(self, report: Callable[[int], None]) -> _Found:
         """Searches for all genes."""
         parts = []
-        for rows in self._blocks():
-            parts.append(self._block(rows))
+        for rows in self._blocks(np.arange(len(self._table))):
+            parts.append(self._block(rows, held=False))
             report(int(rows[-1]) + 1)
-        found = np.zeros(len(self._table), bool)
+        own = np.zeros(len(self._table), bool)
         for part in parts:
-            found[part.rows] = True
-        if not found.all():
-            parts.append(self._pushed_apart(np.flatnonzero(~found)))
+            own[part.rows[part.own]] = True
+        # Minima of a higher symmetry only: the shapes of the starts, which are the template's own, are held.
+        risen = np.flatnonzero(~own)
+        risen = risen[unforced(self._table.take(risen))]
+        parts += [self._block(rows, held=True) for rows in self._blocks(risen)]
+        missing = np.setdiff1d(np.arange(len(self._table)), np.concatenate([risen[:0], *(p.rows for p in parts)]))
+        if len(missing):
+            parts.append(self._pushed_apart(missing))
         report(len(self._table))
         return _Found.joined(parts, self._atoms)
 
-    def _blocks(self) -> Iterator[Ints]:
-        rows = np.arange(len(self._table))
-        sites = np.bincount(self._atoms.site_row, minlength=len(rows))
+    def _blocks(self, rows: Ints) -> Iterator[Ints]:
+        sites = np.bincount(self._atoms.site_row, minlength=len(self._table))[rows]
         load = np.cumsum(sites) * _NEAR * self._config.trials
         if len(rows):
             yield from np.split(rows, np.flatnonzero(np.diff(load // _BLOCK)) + 1)
 
-    def _block(self, rows: Ints) -> _Found:
-        """Distinct accepted minima of some genes."""
+    def _block(self, rows: Ints, *, held: bool) -> _Found:
+        """Distinct accepted minima of some genes; with the shapes of the starts held, or free."""
         config, atoms = self._config, self._atoms.take(rows)
         letters = [self._letters[row] for row in rows.tolist()]
-        trials, starts = screened(atoms, self._keys[rows], letters, self._volume[rows], config)
+        trials, starts = heats(atoms, self._keys[rows], letters, self._volume[rows], config, held=held)
         names = self._reuse(rows, trials, starts)
-        ends = minimise(trials, starts, config.steps)
+        ends = minimise(trials, starts, config.steps, held=held)
         closest, _ = assess(trials, ends.geometry, 1.0, torch.float64)
         bad = ~((closest >= config.min_ratio) & np.isfinite(ends.energy))
         value = np.where(bad, np.inf, ends.energy)
@@ -192,12 +208,24 @@ class _Search:
             order = np.argsort(value[part], kind="stable")
             order = order[np.isfinite(value[part][order])]
             chosen += [begin + k for k in distinct(order, prints.of(part), config.distinct, self._most)]
-        return _Found(
-            rows=rows[np.array(chosen, np.int64) // config.trials],
-            geometry=ends.geometry.take(trials, np.array(chosen, np.int64)),
-            objective=ends.energy[chosen],
-            start=[names.get(trial, RANDOM) for trial in chosen],
+        places = np.array(chosen, np.int64)
+        return self._found(
+            rows[places // config.trials],
+            ends.geometry.take(trials, places),
+            ends.energy[places],
+            [names.get(trial, RANDOM) for trial in chosen],
         )
+
+    def _found(self, rows: Ints, geometry: Geometry, objective: Floats, start: list[str]) -> _Found:
+        crystals = with_geometry(self._copies(rows), self._atoms.take(rows), geometry)
+        own = genes_kept(crystals, DEFAULT_TOLERANCE)
+        return _Found(rows=rows, geometry=geometry, objective=objective, start=start, own=own)
+
+    def _copies(self, rows: Ints) -> CrystalTable:
+        """Genes, which may come more than once, with new ids."""
+        arrow = self._table.arrow.take(rows)
+        ids = pa.array([str(place) for place in range(len(rows))], pa.string())
+        return CrystalTable(arrow.set_column(arrow.column_names.index("id"), "id", ids))
 
     def _reuse(self, rows: Ints, trials: Atoms, starts: Geometry) -> dict[int, str]:
         """Puts known geometries in place of first trials; returns their sources by trial."""
@@ -219,26 +247,21 @@ class _Search:
         missing = {failure.index for failure in lost}
         kept = np.array([row for place, row in enumerate(rows.tolist()) if place not in missing], np.int64)
         atoms, geometry = geometry_of(made)
-        return _Found(
-            rows=kept, geometry=geometry, objective=cheap_energies(atoms, geometry), start=[REPULSION] * len(kept)
-        )
+        return self._found(kept, geometry, cheap_energies(atoms, geometry), [REPULSION] * len(kept))
 
     def table(self, found: _Found) -> CrystalTable:
         """The minima as a table, verified where that was asked for; ranks are those of the objective."""
         rows, names = found.rows, self._table.ids
         rank = np.arange(len(rows)) - np.searchsorted(rows, rows) + 1
         own = [names[row] for row in rows.tolist()]
-        arrow = self._table.arrow.take(rows)
         ids = [f"{name}-{place}" for name, place in zip(own, rank.tolist(), strict=True)]
-        genes = CrystalTable(arrow.set_column(arrow.column_names.index("id"), "id", pa.array(ids, pa.string())))
+        genes = self._copies(rows).with_columns(id=pa.array(ids, pa.string()))
         atoms, geometry, config = self._atoms.take(rows), found.geometry, self._config
         kept = None
         if config.verify:
-
-            def build(few: Ints) -> CrystalTable:
-                return with_geometry(genes.take(few), atoms.take(few), geometry.take(atoms, few))
-
-            kept = pushed_off(atoms, geometry, self._keys[rows], build, config.repulsion)
+            # What has all but risen is pushed further, so that a relaxation does not find the higher symmetry.
+            self._push(genes, atoms, geometry, np.flatnonzero(~found.own), _PUSHED)
+            kept = self._push(genes, atoms, geometry, np.arange(len(rows)), config.tolerance)
         per_cell = np.bincount(atoms.atom_row, minlength=len(rows))
         return with_geometry(genes, atoms, geometry).with_columns(
             gene=pa.array(own, pa.string()),
@@ -248,8 +271,23 @@ class _Search:
             start=pa.array(found.start, pa.string()),
             min_distance_ratio=pa.array(smallest_ratio(atoms, geometry), pa.float64()),
             volume_per_atom=pa.array(geometry.volume / _centring_orders(atoms.group) / per_cell, pa.float64()),
+            gene_distinct=pa.array(found.own, pa.bool_()),
             gene_kept=pa.nulls(len(rows), pa.bool_()) if kept is None else pa.array(kept, pa.bool_()),
         )
+
+    def _push(
+        self, genes: CrystalTable, atoms: Atoms, geometry: Geometry, rows: Ints, tolerance: float
+    ) -> NDArray[np.bool_]:
+        """Moves some rows off symmetry that came by accident; their geometries are written in place."""
+        own, few = atoms.take(rows), geometry.take(atoms, rows)
+
+        def build(some: Ints) -> CrystalTable:
+            return with_geometry(genes.take(rows[some]), own.take(some), few.take(own, some))
+
+        keys = row_keys([genes.ids[row] for row in rows.tolist()], genes.genes().take(rows), self._seed)
+        kept = pushed_off(own, few, keys, build, replace(self._config.repulsion, tolerance=tolerance))
+        geometry.put(atoms, rows, few)
+        return kept
 
 
 def _ranked(table: CrystalTable, energy: Energy | None, keep: int) -> CrystalTable:
@@ -260,10 +298,11 @@ def _ranked(table: CrystalTable, energy: Energy | None, keep: int) -> CrystalTab
     owner = np.repeat(np.arange(len(first)), np.diff(np.append(first, len(names))))
     order = np.arange(len(table))
     if energy is not None:
+        risen = ~np.array(table.column("gene_distinct").to_pylist(), bool)
         values = np.asarray(energy(table), np.float64)
         shown = pa.array(np.where(np.isfinite(values), values, 0.0), pa.float64(), mask=~np.isfinite(values))
         table = table.with_columns(cheap_energy=shown)
-        order = np.lexsort((order, np.where(np.isfinite(values), values, np.inf), owner))
+        order = np.lexsort((order, np.where(np.isfinite(values), values, np.inf), risen, owner))
     rank = np.arange(len(table)) - first[owner] + 1
     kept = rank <= keep
     out = table.take(order[kept])

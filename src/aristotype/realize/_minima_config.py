@@ -17,8 +17,12 @@ class MinimaConfig:
 
     trials: int = 16
     """Starts a gene that are followed to a minimum."""
-    screened: int = 8
-    """Random starts looked at for each one that is followed: the one of lowest cheap energy."""
+    screened: int = 16
+    """Random starts of each trial that are looked at."""
+    raced: int = 4
+    """Of those, the ones that are followed for a few steps, before the best of them is followed to its minimum."""
+    heat: int = 20
+    """Steps of that short descent."""
     steps: int = 80
     """Steps of descent a trial."""
     reused: int = 2
@@ -41,9 +45,11 @@ class MinimaConfig:
     def __post_init__(self) -> None:
         _inside("distinct", self.distinct, 0.0, 1.0)
         _inside("volume_spread", self.volume_spread, 0.0, 0.5)
-        for name, highest in (("trials", 10_000), ("screened", 100), ("steps", 10_000), ("judged", 1000)):
+        for name, highest in (("trials", 10_000), ("heat", 10_000), ("steps", 10_000), ("judged", 1000)):
             _inside(name, getattr(self, name), 1, highest)
         _inside("reused", self.reused, 0, 1000)
+        _inside("screened", self.screened, 1, 1000)
+        _inside("raced", self.raced, 1, self.screened)
         _ = self.repulsion
 
     @property

@@ -74,8 +74,8 @@ class Minima:
     distance: Floats  # (q,) Angstrom, of those neighbours
 
 
-def minimise(atoms: Atoms, geometry: Geometry, steps: int) -> Minima:
-    """Moves atoms and cells down the cheap energy; in single precision."""
+def minimise(atoms: Atoms, geometry: Geometry, steps: int, *, held: bool = False) -> Minima:
+    """Moves atoms and cells down the cheap energy, shapes of cells only where they are not held; single precision."""
     cheap = _Cheap(atoms, geometry, torch.float32)
     problem = cheap.problem
     shape, free = (torch.from_numpy(a).float() for a in (geometry.shape, geometry.free))
@@ -92,10 +92,11 @@ def minimise(atoms: Atoms, geometry: Geometry, steps: int) -> Minima:
         found = cheap.read(near, points, cells)
         fade = _LAST + (1.0 - _LAST) * 0.5 * (1.0 + math.cos(math.pi * step / steps))
         slope = problem.free_slope(found.on_site, cells) / length
-        by_shape = problem.shape_slope(conventional, shape, found.on_cell)
         free = free - fade * _STRIDE * on_free.direction(slope) / length
-        shape = shape - fade * _STRAIN * on_shape.direction(by_shape)
-        shape = torch.minimum(torch.maximum(shape, low), high)
+        if not held:
+            by_shape = problem.shape_slope(conventional, shape, found.on_cell)
+            shape = shape - fade * _STRAIN * on_shape.direction(by_shape)
+            shape = torch.minimum(torch.maximum(shape, low), high)
         swell = swell - fade * _SWELL * on_swell.direction(volume_slope(cells, found.on_cell)[:, None])
     end = Geometry(
         shape=shape.double().numpy(), volume=np.exp(swell[:, 0].double().numpy()), free=free.double().numpy()

@@ -92,7 +92,7 @@ class Neighbours:
 
 
 def _shifts(reduced: Floats, reach: float) -> tuple[Tensor, Ints]:
-    """Translations (m, 3), cell after cell, that may bring a wrapped atom within reach, and how many (n,) a cell has."""
+    """Translations (m, 3), cell after cell, that may bring an atom within reach, and how many (n,) a cell has."""
     volume = np.abs(np.linalg.det(reduced))
     faces = np.cross(reduced[:, [1, 2, 0]], reduced[:, [2, 0, 1]])
     heights = volume[:, None] / np.sqrt(np.square(faces).sum(axis=2))

@@ -57,7 +57,7 @@ def template_shapes() -> TemplateShapes:
 
 
 def letter_keys(genes: GeneBatch) -> list[bytes]:
-    """Hashes of space group and letters, without the elements; of the description as it is, not of the canonical one."""
+    """Hashes of space group and letters, elements left out; of the description as it is, not of the canonical one."""
     letters = np.sort(genes.wyckoffs, axis=1)[:, ::-1]
     rows = np.column_stack([genes.space_group, letters]).astype("<i2")
     widths = (2 * (1 + genes.num_sites)).tolist()

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from aristotype.realize._minimise import cheap_energies
+from aristotype.realize._minimise import cheap_energies, minimise
 from aristotype.realize._random import stream
 from aristotype.realize._shapes import drawn_shapes, shape_limits
 from aristotype.realize._solve import Geometry
@@ -56,15 +56,33 @@ def drawn(
     )
 
 
-def screened(
-    atoms: Atoms, keys: NDArray[np.uint64], letters: Sequence[bytes], volume: Floats, config: MinimaConfig
+def heats(
+    atoms: Atoms,
+    keys: NDArray[np.uint64],
+    letters: Sequence[bytes],
+    volume: Floats,
+    config: MinimaConfig,
+    *,
+    held: bool,
 ) -> tuple[Atoms, Geometry]:
-    """The start of lowest cheap energy of each trial, `trials` a gene."""
+    """The start of each trial, `trials` a gene: the best of several after a look, and after a short descent."""
     starts = drawn(atoms, keys, letters, volume, config)
-    trials = atoms.take(np.repeat(np.arange(len(atoms)), config.trials))
-    if config.screened == 1:
-        return trials, starts
-    many = atoms.take(np.repeat(np.arange(len(atoms)), config.trials * config.screened))
-    energy = cheap_energies(many, starts)
-    best = energy.reshape(-1, config.screened).argmin(axis=1) + config.screened * np.arange(len(trials))
-    return trials, starts.take(many, best)
+    many = _repeated(atoms, config.trials * config.screened)
+    if config.raced < config.screened:
+        starts = _best(many, starts, cheap_energies(many, starts), config.screened, config.raced)
+        many = _repeated(atoms, config.trials * config.raced)
+    if config.raced > 1:
+        ends = minimise(many, starts, config.heat, held=held)
+        starts = _best(many, ends.geometry, ends.energy, config.raced, 1)
+        many = _repeated(atoms, config.trials)
+    return many, starts
+
+
+def _repeated(atoms: Atoms, times: int) -> Atoms:
+    return atoms.take(np.repeat(np.arange(len(atoms)), times))
+
+
+def _best(atoms: Atoms, geometry: Geometry, energy: Floats, of: int, kept: int) -> Geometry:
+    """The `kept` geometries of lowest energy of each `of`, the lowest first."""
+    order = np.argsort(energy.reshape(-1, of), axis=1, kind="stable")[:, :kept]
+    return geometry.take(atoms, (order + of * np.arange(len(order))[:, None]).reshape(-1))
