@@ -1,18 +1,11 @@
 """Fits the potential by which `minima` finds geometries, from known crystals alone; no energies are needed.
 
-    python tools/fit_potential.py denoise --data mp_20.parquet --steps 9000 --out potential.safetensors
-    python tools/fit_potential.py mine --data mp_20.parquet --crystals 2400 --out minima.parquet
-    python tools/fit_potential.py contrast --data mp_20.parquet --minima minima.parquet --steps 4000 \\
-        --out potential.safetensors
+    python tools/fit_potential.py --data mp_20.parquet --steps 12000 --out src/aristotype/realize/potential.safetensors
 
-The data is a table of `aristotype data prepare`; the rows of its train split are used.
-
-* `denoise`: crystals are displaced and strained at random, and the potential learns to point back: its gradient is to
-  be `STIFFNESS` times the displacement, whatever its size (score matching, Vincent, Neural Computation 23, 1661, 2011,
-  with one stiffness for all amplitudes, so that the valley of a crystal is wide and round).
-* `mine`: with the potential that ships, minima of genes of known crystals, by `aristotype.realize.minima`.
-* `contrast`: goes on with `denoise`, and lifts mined minima that are not the known crystal (StructureMatcher, ltol .2,
-  stol .3, angle 5) above it by a logistic loss of the difference of energies.
+The data is a table of `aristotype data prepare`; the rows of its train split are used. Crystals are displaced and
+strained at random, and the potential learns to point back: its gradient is to be `STIFFNESS` times the displacement,
+whatever its size (score matching, Vincent, Neural Computation 23, 1661, 2011, with one stiffness for all amplitudes, so
+that the valley of a crystal is wide and round).
 """
 
 from __future__ import annotations
@@ -34,15 +27,13 @@ from aristotype.crystal import CrystalTable, decode_table
 from aristotype.realize._potential import STIFFNESS, pair_functions, site_energies, tabulated
 from aristotype.realize._priors import priors
 
-SHIPPED = Path(__file__).parents[1] / "src/aristotype/realize/potential.safetensors"
 LIST_REACH = 7.0  # Angstrom, beyond the reach of the functions by what a displacement can bring
 NUMBERS = 97
 FUNCTIONS, WIDTH, HIDDEN, UNITS, KNOTS = 8, 32, 64, 16, 13
 LEAST, MOST = 0.03, 0.40  # Angstrom, amplitudes of displacements
 STRAIN = 0.3  # strain for one Angstrom of displacement
 ARM = 2.0  # Angstrom: the stiffness of a strain is that of a displacement times its square
-CRYSTALS, GENES = 40, 14  # in a batch
-MARGIN, SHARPNESS, CONTRAST = 0.06, 8.0, 0.5
+CRYSTALS = 40  # in a batch
 BOUND = 5.0  # of the loss of one crystal
 
 
@@ -143,15 +134,6 @@ class Network(nn.Module):
         named = {name.replace(":", "."): tensor for name, tensor in self.layers.named_parameters()}
         return {"embedding": self.embed(self.described) + self.free, "radii": self.radii, **named}
 
-    def read(self, weights: dict[str, Tensor]) -> None:
-        """Takes over shipped weights; what elements have in common stays in their free embeddings from here on."""
-        with torch.no_grad():
-            self.embed.weight.zero_()
-            self.embed.bias.zero_()
-            self.free.copy_(weights["embedding"])
-            for name, tensor in self.layers.named_parameters():
-                tensor.copy_(weights[name.replace(":", ".")])
-
 
 def described_elements() -> Tensor:
     """(97, k) what the periodic table says of an element: sizes, electronegativity, group and period."""
@@ -218,36 +200,7 @@ def bounded(loss: Tensor) -> Tensor:
     return torch.tanh(loss / BOUND) * BOUND
 
 
-class Contrast:
-    """Known crystals and mined minima of their genes that are something else."""
-
-    def __init__(self, known: Crystals, rows: dict[str, int], minima: CrystalTable) -> None:
-        wrong = ~np.array(minima.column("same").to_pylist(), bool)
-        minima = minima.filter(wrong)
-        self.known, self.minima = known, Crystals(minima)
-        owner = np.array([rows[name] for name in minima.column("gene").to_pylist()])
-        order = np.argsort(owner, kind="stable")
-        self.genes, starts = np.unique(owner[order], return_index=True)
-        self.groups = np.split(order, starts[1:])
-
-    def loss(self, network: Network, places: np.ndarray) -> tuple[Tensor, Tensor]:
-        """Logistic loss, and share of minima that lie above the known crystal."""
-        groups = [self.groups[place] for place in places]
-        owner = torch.from_numpy(np.repeat(np.arange(len(places)), [len(group) for group in groups]))
-        low = self._an_atom(network, self.known, self.genes[places])[owner]
-        high = self._an_atom(network, self.minima, np.concatenate(groups))
-        weight = 1.0 / torch.bincount(owner)[owner]
-        loss = nn.functional.softplus(SHARPNESS * (low - high + MARGIN))
-        return (loss * weight).sum() / len(places), (low < high).float().mean()
-
-    @staticmethod
-    def _an_atom(network: Network, crystals: Crystals, rows: np.ndarray) -> Tensor:
-        batch = Batch.of(crystals, rows)
-        energy, _ = energies(network, batch, batch.arrows())
-        return batch.total(energy) / batch.atoms
-
-
-def fit(network: Network, known: Crystals, contrast: Contrast | None, options: argparse.Namespace) -> dict[str, float]:
+def fit(network: Network, known: Crystals, options: argparse.Namespace) -> dict[str, float]:
     """Trains in place; returns the means of the losses over the last tenth."""
     generator = torch.Generator().manual_seed(options.seed)
     rng = np.random.default_rng(options.seed)
@@ -261,74 +214,35 @@ def fit(network: Network, known: Crystals, contrast: Contrast | None, options: a
         rows = np.sort(rng.choice(len(known), CRYSTALS, replace=False))
         losses = bounded(denoising_loss(network, Batch.of(known, rows), generator)).mean(dim=0)
         loss = losses[0] + 0.7 * losses[1]
-        extra = [0.0, 0.0]
-        if contrast is not None:
-            lifted, above = contrast.loss(network, np.sort(rng.choice(len(contrast.genes), GENES, replace=False)))
-            loss = loss + CONTRAST * lifted
-            extra = [lifted.item(), above.item()]
         optimizer.zero_grad()
         loss.backward()
         nn.utils.clip_grad_norm_(network.parameters(), 1.0)
         optimizer.step()
-        seen.append([*losses.tolist(), *extra])
+        seen.append(losses.tolist())
         if (step + 1) % 500 == 0:
             print(step + 1, round(time.process_time() - begin), np.round(np.mean(seen[-500:], axis=0), 3), flush=True)
     means = np.mean(seen[-max(1, options.steps // 10) :], axis=0)
-    names = ("displacement", "strain", "contrast", "above")
-    return {name: round(float(mean), 4) for name, mean in zip(names, means, strict=True)}
-
-
-def mine(table: CrystalTable, options: argparse.Namespace) -> None:
-    """Minima of the genes of random crystals with free parameters, with a column `same`."""
-    from pymatgen.analysis.structure_matcher import StructureMatcher
-
-    from aristotype.realize import MinimaConfig, minima
-
-    rng = np.random.default_rng(options.seed)
-    freedom = table.ragged("free")[1]
-    rows = rng.permutation(np.flatnonzero(freedom))[: options.crystals]
-    chosen = table.take(np.sort(rows))
-    genes = CrystalTable.from_genes(chosen.genes(), chosen.ids)
-    config = MinimaConfig(trials=options.trials, steps=60, verify=False)
-    found = minima(genes, seed=options.seed, keep=4, config=config, failures=[])
-    known = dict(zip(chosen.ids, chosen.to_structures(primitive=True), strict=True))
-    matcher = StructureMatcher(ltol=0.2, stol=0.3, angle_tol=5)
-    pairs = zip(found.column("gene").to_pylist(), found.to_structures(primitive=True), strict=True)
-    same = [bool(matcher.fit(known[name], structure)) for name, structure in pairs]
-    print(json.dumps({"genes": len(genes), "minima": len(found), "same": sum(same)}))
-    found.with_columns(same=same).write(options.out, force=True)
+    return {name: round(float(mean), 4) for name, mean in zip(("displacement", "strain"), means, strict=True)}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("stage", choices=("denoise", "mine", "contrast"))
     parser.add_argument("--data", type=Path, required=True, help="table with a column `split`")
-    parser.add_argument("--steps", type=int, default=9000)
+    parser.add_argument("--steps", type=int, default=12_000)
     parser.add_argument("--rate", type=float, default=3e-3)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--crystals", type=int, default=2400, help="mine: genes")
-    parser.add_argument("--trials", type=int, default=6, help="mine: trials a gene")
-    parser.add_argument("--minima", type=Path, help="contrast: what `mine` wrote")
     parser.add_argument("--out", type=Path, required=True)
     options = parser.parse_args()
     torch.manual_seed(options.seed)
     table = CrystalTable.read(options.data)
     table = table.filter(np.array(table.column("split").to_pylist()) == "train")
-    if options.stage == "mine":
-        mine(table, options)
-        return
-    known, network, contrast, history = Crystals(table), Network(), None, ""
-    if options.stage == "contrast":
-        with safetensors.safe_open(SHIPPED, "pt") as shipped:
-            history = shipped.metadata()["command"] + "; "
-            network.read({name: shipped.get_tensor(name) for name in shipped.keys()})  # noqa: SIM118 (no mapping)
-        contrast = Contrast(known, {name: row for row, name in enumerate(table.ids)}, CrystalTable.read(options.minima))
-    result = fit(network, known, contrast, options)
-    more = f" --minima {options.minima.name}" if options.minima else ""
+    network = Network()
+    result = fit(network, Crystals(table), options)
     note = {
-        "command": f"{history}tools/fit_potential.py {options.stage} --data {options.data.name}{more} "
-        f"--steps {options.steps} --rate {options.rate:g} --seed {options.seed}",
-        "data": f"{len(table)} crystals of the train part at hand",
+        "command": f"python tools/fit_potential.py --data {options.data.name} --steps {options.steps} "
+        f"--rate {options.rate:g} --seed {options.seed}",
+        "data": f"{len(table)} crystals of the train part of MP-20 at hand (Materials Project, CC BY 4.0; split of the "
+        "CDVAE repository)",
         "result": json.dumps(result),
     }
     weights = {name: tensor.detach().float().contiguous() for name, tensor in network.weights().items()}
