@@ -68,6 +68,7 @@ def _context(options: argparse.Namespace) -> Context:
         hull=options.hull,
         seed=options.seed,
         genes=options.genes,
+        per_class=options.per_class,
         threads=options.threads,
         images=Path(options.images),
     )
@@ -91,6 +92,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--hull", help="a hull with labels, as `aristotype hull build` writes it")
     parser.add_argument("--seed", type=int, default=default.seed)
     parser.add_argument("--genes", type=int, default=default.genes, help="unconditional genes for quality and memory")
+    parser.add_argument("--per-class", type=int, default=default.per_class, help="known crystals a class for recovery")
     parser.add_argument("--threads", type=int, default=default.threads)
     parser.add_argument("--images", default=str(default.images), help="folder for figures")
     return parser

@@ -10,6 +10,7 @@ from benchmarks.quality import ceiling, quality, quality_json
 from benchmarks.quality_hull import hull
 from benchmarks.quality_mpts import mpts
 from benchmarks.quality_nll import nll
+from benchmarks.quality_recovery import recovery
 from benchmarks.quality_temperature import temperature
 from benchmarks.speed_conditions import exact_formula, given_groups
 from benchmarks.speed_encode import encode
@@ -45,9 +46,10 @@ BENCHMARKS: dict[str, Benchmark] = {
     "hull": hull,
     "baselines": baselines,
     "exchanges": exchanges,
+    "recovery": recovery,
     "ceiling": ceiling,
     "report": quality_json,
     "figures": figures,
 }
-ON_REQUEST = frozenset({"ceiling", "report", "figures"})
-"""Run only when named: parts of another one, or writing files."""
+ON_REQUEST = frozenset({"ceiling", "report", "figures", "recovery"})
+"""Run only when named: parts of another one, writing files, or hours."""

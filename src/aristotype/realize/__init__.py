@@ -1,10 +1,12 @@
 """Floor 5: genes to crystals, and crystals to rest.
 
-A first realisation: random starts from fitted priors, pushed apart in batches. Relaxation: within the symmetry, then
-without it, for tables of any length.
+`realize` gives a gene a first geometry without overlaps, `minima` its best distinct geometries by a fitted potential.
+Relaxation: within the symmetry, then without it, for tables of any length.
 """
 
 from aristotype.realize._config import RealizeConfig
+from aristotype.realize._minima import minima
+from aristotype.realize._minima_config import MinimaConfig
 from aristotype.realize._priors import Priors, priors
 from aristotype.realize._realize import realize
 from aristotype.realize._realize_many import realize_many, realize_seconds, without_geometry
@@ -13,9 +15,11 @@ from aristotype.realize._relax_config import RelaxConfig
 from aristotype.realize._relax_many import relax, relax_failures, relax_seconds
 
 __all__ = [
+    "MinimaConfig",
     "Priors",
     "RealizeConfig",
     "RelaxConfig",
+    "minima",
     "priors",
     "realize",
     "realize_many",

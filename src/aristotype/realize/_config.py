@@ -33,7 +33,7 @@ class RealizeConfig:
     """Standard deviation of the logarithm of the volume around the sum of the volumes of the elements."""
     verify: bool = True
     """Whether each crystal is encoded again to see that it has its gene and no more symmetry."""
-    tolerance: float = 1e-3
+    tolerance: float = 1e-4
     """Distance (Angstrom) up to which positions count as symmetric when a crystal is encoded again."""
     max_atoms: int = 500
     """Atoms in the primitive cell up to which a geometry is solved."""
