@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from aristotype.crystal import Cell, element_symbol
 from aristotype.errors import StructureError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from aristotype.crystal import Cell
-
 Floats = NDArray[np.float64]
+_TOLERANCE = 0.25  # Angstrom; within it pymatgen takes two atoms for images of each other
+_MARGIN = 1e-6  # of fractional coordinates, far above rounding
 
 
 class ReducedCell(NamedTuple):
@@ -30,8 +31,7 @@ class ReducedCell(NamedTuple):
 def reduced_cells(task: tuple[Sequence[str], Sequence[Cell]]) -> list[ReducedCell]:
     """What pymatgen's `StructureMatcher` makes of each structure before it compares: Niggli cell, then primitive cell.
 
-    The primitive cell is looked for with pymatgen's tolerance of 0.25 Angstrom. A formula that is no multiple of a
-    smaller one has no smaller cell, so the search for one is left out there; the result is the same to the bit.
+    pymatgen's search for a primitive cell takes longest, so it is left out where it cannot find one.
 
     Args:
         task: names for messages, and as many structures.
@@ -39,28 +39,60 @@ def reduced_cells(task: tuple[Sequence[str], Sequence[Cell]]) -> list[ReducedCel
     Raises:
         StructureError: pymatgen finds no reduced cell.
     """
+    return [_reduced(name, cell) for name, cell in zip(*task, strict=True)]
+
+
+def _reduced(name: str, cell: Cell) -> ReducedCell:
     from pymatgen.core import Lattice, Structure
 
-    cells = []
-    for name, cell in zip(*task, strict=True):
-        structure = Structure(Lattice(cell.lattice), cell.numbers.tolist(), cell.coords)
-        try:
-            structure = structure.get_reduced_structure()
-            if np.gcd.reduce(np.unique(cell.numbers, return_counts=True)[1]) > 1:
-                structure = structure.get_primitive_structure()
-        except (ValueError, np.linalg.LinAlgError) as error:
-            a, b, c, *angles = structure.lattice.parameters
-            raise StructureError(
-                f"structure {name!r} has no reduced cell ({error}); its cell is {a:.3g} {b:.3g} {c:.3g} Angstrom and "
-                f"{angles[0]:.4g} {angles[1]:.4g} {angles[2]:.4g} degrees: leave it out"
-            ) from error
-        cells.append(
-            ReducedCell(
-                matrix=np.array(structure.lattice.matrix),
-                numbers=np.array(structure.atomic_numbers, np.int64),
-                coords=np.array(structure.frac_coords),
-                volume=structure.volume,
-                edges=np.sort(structure.lattice.lengths),
-            )
-        )
-    return cells
+    try:
+        niggli = _niggli(cell)
+        lattice, numbers, coords = Lattice(niggli.lattice), niggli.numbers, niggli.coords
+        if _may_be_smaller(niggli, lattice.lengths):
+            structure: Any = Structure(lattice, numbers.tolist(), coords).get_primitive_structure()
+            lattice, coords = structure.lattice, np.array(structure.frac_coords)
+            numbers = np.array(structure.atomic_numbers, np.int64)
+    except (ValueError, ArithmeticError, np.linalg.LinAlgError) as error:
+        edges = ", ".join(f"{edge:.3g}" for edge in np.sqrt(np.sum(cell.lattice**2, axis=1)))
+        volume = abs(np.linalg.det(cell.lattice))
+        raise StructureError(
+            f"structure {name!r} has no reduced cell ({error}); it has {len(cell.numbers)} atoms, edges of {edges} "
+            f"Angstrom and {volume:.3g} cubic Angstrom: leave it out"
+        ) from error
+    return ReducedCell(lattice.matrix.copy(), numbers, coords, lattice.volume, np.sort(lattice.lengths))
+
+
+def _niggli(cell: Cell) -> Cell:
+    """The atoms in pymatgen's Niggli cell; as they are where that is their cell already."""
+    from pymatgen.core import Lattice
+
+    lattice = Lattice(cell.lattice)
+    reduced = lattice.get_niggli_reduced_lattice()
+    if reduced == lattice:
+        return cell
+    coords = reduced.get_fractional_coords(lattice.get_cartesian_coords(cell.coords)) % 1
+    return Cell(np.array(reduced.matrix), cell.numbers, coords)
+
+
+def _may_be_smaller(cell: Cell, lengths: Sequence[float]) -> bool:
+    """False only where pymatgen's `get_primitive_structure` returns the cell as it is.
+
+    It asks for a translation that carries every atom near one of its element, within twice the tolerance along each
+    axis, among the differences of atoms of the rarest element. Without one but zero, a smaller cell would need its own
+    vectors within the tolerance of whole ones; they have a component of at least 1 / (formula units).
+    """
+    # Elements in the order of their symbols: pymatgen takes the first of the rarest.
+    symbols = np.array([element_symbol(number) for number in cell.numbers.tolist()])
+    kinds, counts = np.unique(symbols, return_counts=True)
+    units = int(np.gcd.reduce(counts))
+    if units == 1:
+        return False
+    limits = _TOLERANCE / np.array(lengths)
+    if (limits + _MARGIN >= 1 / units).any():
+        return True
+    rarest = cell.coords[symbols == kinds[counts.argmin()]]
+    moved = cell.coords + (rarest[1:] - rarest[0])[:, None]  # (m, n, 3)
+    apart = moved[:, :, None] - cell.coords
+    apart -= np.rint(apart)
+    met = (np.abs(apart) < 2 * limits + _MARGIN).all(axis=-1) & (symbols[:, None] == symbols)
+    return bool(met.any(axis=-1).all(axis=-1).any())
