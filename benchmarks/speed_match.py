@@ -68,18 +68,10 @@ def beside_pymatgen(table: CrystalTable, reference: CrystalTable, seed: int) -> 
     others = sorted({other for row in rows for other in known[names[row]]})
     ours = dict(zip(rows.tolist(), table.take(rows).to_structures(primitive=True)))
     theirs = dict(zip(others, reference.take(others).to_structures(primitive=True)))
-    oracle, fits = StructureMatcher(comparator=ElementComparator()), 0
-    expected: list[int | None] = []
+    oracle = StructureMatcher(comparator=ElementComparator())
     with Clock() as slow:
-        for row, structure in ours.items():
-            tried = 0
-            for tried, other in enumerate(known[names[row]], start=1):
-                if oracle.fit(theirs[other], structure):
-                    expected.append(others.index(other))
-                    break
-            else:
-                expected.append(None)
-            fits += tried
+        found = [next((x for x in known[names[row]] if oracle.fit(theirs[x], own)), None) for row, own in ours.items()]
+    expected = [None if other is None else others.index(other) for other in found]
     with Clock() as clock:
         answers = Matcher().reference_matches(table.take(rows), reference.take(others))
     same = sum(one == other for one, other in zip(answers, expected, strict=True))
@@ -87,7 +79,7 @@ def beside_pymatgen(table: CrystalTable, reference: CrystalTable, seed: int) -> 
         work="novelty of structures whose formula is known",
         value=len(rows) / clock.cpu,
         unit="a CPU second",
-        count=f"{len(rows)} structures, {fits} comparisons, {same} answered as by pymatgen",
+        count=f"{len(rows)} structures, {len(others)} known, {same} answered as by pymatgen",
         cpu_seconds=clock.cpu,
         seed=seed,
         note=f"a loop over pymatgen's StructureMatcher.fit: {len(rows) / slow.cpu:,.0f}",
