@@ -10,7 +10,7 @@ import pytest
 from aristotype.crystal import Cell
 from aristotype.errors import StructureError
 from aristotype.evaluate import Matcher
-from aristotype.evaluate._reduction import reduced_cells
+from aristotype.evaluate._reduction import _minima, reduced_cells
 from tests.evaluate.disguises import disguised, random_cell, structure
 
 
@@ -87,3 +87,27 @@ def test_generated_structures_are_reduced_as_by_pymatgen(data_folder, model):
         for lattice, kinds, points in zip(lattices, numbers, coords, strict=True)
     ]
     assert 0 < assert_reduced_as_by_pymatgen(cells) < len(cells)
+
+
+def test_no_lattice_vectors_are_shorter_than_the_minima():
+    rng = np.random.default_rng(2)
+    cells = [random_cell(rng, [26]) for _ in range(50)]
+    shears = [
+        np.array([[1, rng.integers(-3, 4), rng.integers(-3, 4)], [0, 1, rng.integers(-3, 4)], [0, 0, 1]]) for _ in cells
+    ]
+    skewed = [cell._replace(lattice=shear @ cell.lattice) for cell, shear in zip(cells, shears, strict=True)]
+    index = np.stack(np.meshgrid(*[np.arange(-4, 5)] * 3), axis=-1).reshape(-1, 3)
+    for cell, reduced in zip(cells, reduced_cells(([""] * len(cells), skewed)), strict=True):
+        vectors = index @ cell.lattice
+        order = np.argsort(np.sum(vectors**2, axis=1))[1:]  # the first one is zero
+        chosen: list[np.ndarray] = []
+        for vector in vectors[order]:
+            if np.linalg.matrix_rank(np.array([*chosen, vector]), tol=1e-6) > len(chosen):
+                chosen.append(vector)
+        np.testing.assert_allclose(reduced.minima, [np.linalg.norm(vector) for vector in chosen], rtol=1e-4)
+
+
+def test_a_cell_that_is_not_reduced_bounds_nothing():
+    assert _minima(np.diag([3.0, 4.0, 5.0])).tolist() == [3.0, 4.0, 5.0]
+    for long in ([[3.0, 0, 0], [3, 4, 0], [0, 0, 5]], [[3.0, 0, 0], [0, 4, 0], [3, 4, 5]]):
+        assert _minima(np.array(long)).tolist() == [0.0, 0.0, 0.0]

@@ -25,7 +25,8 @@ class ReducedCell(NamedTuple):
     numbers: NDArray[np.int64]  # (n,) atomic numbers
     coords: Floats  # (n, 3) fractional
     volume: float  # cubic Angstrom
-    edges: Floats  # (3,) lengths of the vectors, the shortest first, Angstrom
+    edges: Floats  # (3,) lengths of the vectors, Angstrom
+    minima: Floats  # (3,) lower bounds of the successive minima of the lattice, Angstrom
 
 
 def reduced_cells(task: tuple[Sequence[str], Sequence[Cell]]) -> list[ReducedCell]:
@@ -53,13 +54,14 @@ def _reduced(name: str, cell: Cell) -> ReducedCell:
             lattice, coords = structure.lattice, np.array(structure.frac_coords)
             numbers = np.array(structure.atomic_numbers, np.int64)
     except (ValueError, ArithmeticError, np.linalg.LinAlgError) as error:
-        edges = ", ".join(f"{edge:.3g}" for edge in np.sqrt(np.sum(cell.lattice**2, axis=1)))
+        sides = ", ".join(f"{side:.3g}" for side in np.sqrt(np.sum(cell.lattice**2, axis=1)))
         volume = abs(np.linalg.det(cell.lattice))
         raise StructureError(
-            f"structure {name!r} has no reduced cell ({error}); it has {len(cell.numbers)} atoms, edges of {edges} "
+            f"structure {name!r} has no reduced cell ({error}); it has {len(cell.numbers)} atoms, edges of {sides} "
             f"Angstrom and {volume:.3g} cubic Angstrom: leave it out"
         ) from error
-    return ReducedCell(lattice.matrix.copy(), numbers, coords, lattice.volume, np.sort(lattice.lengths))
+    matrix, edges = lattice.matrix.copy(), np.array(lattice.lengths)
+    return ReducedCell(matrix, numbers, coords, lattice.volume, edges, _minima(matrix))
 
 
 def _niggli(cell: Cell) -> Cell:
@@ -72,6 +74,23 @@ def _niggli(cell: Cell) -> Cell:
         return cell
     coords = reduced.get_fractional_coords(lattice.get_cartesian_coords(cell.coords)) % 1
     return Cell(np.array(reduced.matrix), cell.numbers, coords)
+
+
+def _minima(matrix: Floats) -> Floats:
+    """(3,) the edges of the cell, sorted, if it is reduced in the sense of Minkowski; else 0, which is always a bound.
+
+    The edges of a Minkowski cell of three vectors are the successive minima of its lattice: the shortest vector, the
+    shortest one independent of it, and so on (Nguyen & Stehlé 2009, ACM Trans. Algorithms 5, 46). A Niggli cell is one;
+    it is looked at because pymatgen's algorithm stops after some steps in any case.
+    """
+    squares = np.sum(matrix**2, axis=1)
+    a, b, c = matrix[np.argsort(squares)]
+    signs = np.array([-1, 0, 1])
+    beside_b = b + signs[:, None] * a
+    beside_c = c + signs[:, None, None] * a + signs[:, None] * b
+    shortest = np.array([a @ a, np.sum(beside_b**2, axis=-1).min(), np.sum(beside_c**2, axis=-1).min()])
+    edges = np.sort(squares)
+    return np.sqrt(edges) if (shortest >= edges * (1 - 1e-4)).all() else np.zeros(3)
 
 
 def _may_be_smaller(cell: Cell, lengths: Sequence[float]) -> bool:
