@@ -20,10 +20,9 @@ def assert_reduced_as_by_pymatgen(cells: list[Cell]) -> int:
     for cell, reduced in zip(cells, found, strict=True):
         expected = structure(cell).get_reduced_structure().get_primitive_structure()
         assert reduced.numbers.tolist() == list(expected.atomic_numbers)
-        # The same operations on all atoms at once: units in the last place.
-        np.testing.assert_allclose(reduced.matrix, expected.lattice.matrix, rtol=0, atol=1e-9)
-        apart = reduced.coords - expected.frac_coords
-        np.testing.assert_allclose(apart - np.rint(apart), 0, atol=1e-9)
+        # To the bit: an atom at 0 that is rounded to 1 can change which of two equally good assignments is found.
+        np.testing.assert_array_equal(reduced.matrix, expected.lattice.matrix)
+        np.testing.assert_array_equal(reduced.coords, expected.frac_coords)
     return sum(len(reduced.numbers) < len(cell.numbers) for cell, reduced in zip(cells, found, strict=True))
 
 

@@ -134,7 +134,7 @@ def _make_pair(first: ReducedCell, second: ReducedCell, tolerances: Tolerances) 
     return _Pair(
         first=one,
         second=two,
-        positions=np.dot(first.coords, one.matrix),
+        positions=np.array([np.dot(atom, one.matrix) for atom in first.coords]),  # rounded as by pymatgen
         coords=second.coords,
         forbidden=forbidden,
         anchor=anchor,

@@ -32,7 +32,8 @@ class ReducedCell(NamedTuple):
 def reduced_cells(task: tuple[Sequence[str], Sequence[Cell]]) -> list[ReducedCell]:
     """What pymatgen's `StructureMatcher` makes of each structure before it compares: Niggli cell, then primitive cell.
 
-    pymatgen's search for a primitive cell takes longest, so it is left out where it cannot find one.
+    pymatgen's search for a primitive cell takes longest, so it is left out where it cannot find one. The result is the
+    same to the bit.
 
     Args:
         task: names for messages, and as many structures.
@@ -72,8 +73,9 @@ def _niggli(cell: Cell) -> Cell:
     reduced = lattice.get_niggli_reduced_lattice()
     if reduced == lattice:
         return cell
-    coords = reduced.get_fractional_coords(lattice.get_cartesian_coords(cell.coords)) % 1
-    return Cell(np.array(reduced.matrix), cell.numbers, coords)
+    # Atom by atom, as pymatgen does: a product of matrices may round 0 to the other side, which is 1.
+    coords = [reduced.get_fractional_coords(lattice.get_cartesian_coords(atom)) % 1 for atom in cell.coords]
+    return Cell(np.array(reduced.matrix), cell.numbers, np.array(coords))
 
 
 def _minima(matrix: Floats) -> Floats:
