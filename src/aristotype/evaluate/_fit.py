@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 _MARGIN = 1e-7  # of fractional coordinates; rounding reaches 1e-12
-_SLACK = 1.001  # of lengths; pymatgen reduces cells to 1e-5
+_SLACK = 1.001  # of lengths; minima are known to 1e-4
 _EXACT = 1e-5  # a root mean square below it ends pymatgen's search for a smaller one
 
 
@@ -77,9 +77,7 @@ class _Pair(NamedTuple):
 
 def fits(first: ReducedCell, second: ReducedCell, tolerances: Tolerances) -> bool:
     """Whether `StructureMatcher.fit(first, second)` says yes: all paired atoms are within the site tolerance."""
-    return any(
-        distances.max() < tolerances.stol for distances in _pairings(first, second, tolerances) if len(distances)
-    )
+    return any(distances.max() < tolerances.stol for distances in _pairings(first, second, tolerances))
 
 
 def rms_distance(first: ReducedCell, second: ReducedCell, tolerances: Tolerances) -> float | None:
@@ -107,26 +105,23 @@ def _pairings(first: ReducedCell, second: ReducedCell, tolerances: Tolerances) -
     bases = _bases(pair, tolerances)
     if not len(bases):
         return
-    rows, shifts = np.nonzero(_within_tolerance(pair, bases, tolerances))
-    last, frame = -1, None
-    for row, shift in zip(rows.tolist(), shifts.tolist()):
-        if row != last:
-            last, frame = row, _Frame(pair, bases[row], tolerances)
-        assert frame is not None
-        distances = frame.distances(int(pair.places[shift]))
-        if distances is not None:
-            yield distances
+    passing = _within_tolerance(pair, bases, tolerances)
+    for row in np.flatnonzero(passing.any(axis=1)).tolist():
+        frame = _Frame(pair, bases[row], tolerances)
+        for place in pair.places[passing[row]].tolist():
+            distances = frame.distances(place)
+            if distances is not None:
+                yield distances
 
 
 def _may_have_bases(first: ReducedCell, second: ReducedCell, tolerances: Tolerances) -> bool:
     """False only where no basis of the first can have the lengths of the second cell.
 
-    The edges of a Niggli cell are as short as three independent vectors of its lattice can be (its successive minima),
-    so the edges of any basis of the first, sorted, are at least as long as those of its Niggli cell, one by one.
+    No three independent vectors, sorted, are shorter than the successive minima, one by one.
     """
     ratio = (second.volume / first.volume) ** (1 / 3) if tolerances.scale else 1.0
-    longest = second.edges * (1 + tolerances.ltol) * _SLACK
-    return bool((first.edges * ratio <= longest).all())
+    longest = np.sort(second.edges) * (1 + tolerances.ltol) * _SLACK
+    return bool((first.minima * ratio <= longest).all())
 
 
 def _make_pair(first: ReducedCell, second: ReducedCell, tolerances: Tolerances) -> _Pair:
@@ -139,7 +134,7 @@ def _make_pair(first: ReducedCell, second: ReducedCell, tolerances: Tolerances) 
     return _Pair(
         first=one,
         second=two,
-        positions=np.dot(first.coords, one.matrix),
+        positions=np.array([np.dot(atom, one.matrix) for atom in first.coords]),  # rounded as by pymatgen
         coords=second.coords,
         forbidden=forbidden,
         anchor=anchor,

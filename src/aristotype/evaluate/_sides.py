@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 Structures = CrystalTable | Sequence[Any]
 """A table of crystals, or a sequence of pymatgen `Structure`s or `Cell`s."""
 
+_MIN_VOLUME = 1e-3  # cubic Angstrom; below it a cell is flat and has no lattice to compare
+
 
 class Side(NamedTuple):
     """One side of a comparison."""
@@ -85,6 +87,11 @@ def _check(place: int, cell: Cell) -> None:
         )
     if not (np.isfinite(cell.lattice).all() and np.isfinite(cell.coords).all()):
         raise StructureError(f"structure {place} holds NaN or infinity; leave it out")
+    volume = abs(np.linalg.det(cell.lattice))
+    if volume < _MIN_VOLUME:
+        raise StructureError(
+            f"structure {place} has a cell of {volume:.2g} cubic Angstrom, the limit is {_MIN_VOLUME:g}; leave it out"
+        )
     if not 0 < cell.numbers.min() <= cell.numbers.max() < NUM_ELEMENTS:
         raise StructureError(
             f"structure {place} has atomic numbers {cell.numbers.min()} to {cell.numbers.max()}; they must be 1 to "
