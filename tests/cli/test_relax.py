@@ -135,3 +135,20 @@ def test_generate_then_realise_then_relax(invoke, tiny_model, tmp_path):
     relaxed = CrystalTable.read(tmp_path / "r.parquet")
     assert len(relaxed) == 3 and set(relaxed.column("calculator").to_pylist()) == {"chgnet-0.3.0"}
     assert json.loads((folder / "summary.json").read_text())["crystals"] == 3
+
+
+def test_minima_are_searched_and_the_lowest_kept(invoke, genes, tmp_path):
+    few = CrystalTable.read(genes)[:2]
+    few.write(tmp_path / "few.parquet")
+    found, best = tmp_path / "minima.parquet", tmp_path / "best.parquet"
+    result = invoke("realize", tmp_path / "few.parquet", "--minima", 2, "--trials", 2, "--out", found)
+    assert result.exit_code == 0, result.output
+    assert set(CrystalTable.read(found).column("gene").to_pylist()) == set(few.ids)
+    options = ["--calculator", EMT, "--free-steps", 0, "--lowest"]
+    result = invoke("relax", found, *options, "--out", best)
+    assert result.exit_code == 0, result.output
+    assert CrystalTable.read(best).ids == few.ids
+    result = invoke("relax", tmp_path / "few.parquet", *options, "--out", tmp_path / "none.parquet")
+    assert result.exit_code == 2 and "has no column gene" in " ".join(result.output.split())
+    result = invoke("realize", genes, "--known", found, "--out", tmp_path / "none.parquet")
+    assert result.exit_code == 2 and "give --minima too" in " ".join(result.output.split())

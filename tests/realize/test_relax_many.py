@@ -12,7 +12,18 @@ from aristotype._shards import Shards
 from aristotype.calculators import load_potential
 from aristotype.crystal import CrystalTable
 from aristotype.errors import InputError, TableError, UnknownNameError
-from aristotype.realize import RelaxConfig, realize_many, relax, relax_failures, relax_rows, without_geometry
+from aristotype.realize import (
+    MinimaConfig,
+    RelaxConfig,
+    lowest_of_each,
+    minima,
+    minima_many,
+    realize_many,
+    relax,
+    relax_failures,
+    relax_rows,
+    without_geometry,
+)
 from tests.realize.test_relax import SYMMETRIC, Double, caesium_chloride, metals
 
 EMT = "ase.calculators.emt:EMT"
@@ -157,3 +168,26 @@ def test_realising_in_processes_gives_the_same_crystals(table, tmp_path):
     again, _ = realize_many(genes, seed=3, shards=Shards(tmp_path / "out.parquet"))
     assert one == two == again
     assert len(one) + len(lost) == len(genes)
+
+
+def test_searching_in_processes_gives_the_same_minima(table, tmp_path, monkeypatch):
+    monkeypatch.setattr(import_module("aristotype.realize._realize_many"), "_SEARCHED_ROWS", 3)
+    genes, config = without_geometry(table), MinimaConfig(trials=2, screened=2, raced=1, heat=5, steps=10)
+    whole = minima(genes, seed=1, keep=2, config=config, known=table, failures=[])
+    one, lost = minima_many(genes, seed=1, keep=2, config=config, known=table)
+    two, _ = minima_many(
+        genes, seed=1, keep=2, config=config, known=table, processes=2, shards=Shards(tmp_path / "out.parquet")
+    )
+    again, _ = minima_many(genes, seed=1, keep=2, config=config, known=table, shards=Shards(tmp_path / "out.parquet"))
+    assert one == two == again
+    assert one.ids == whole.ids
+    assert len({*one.column("gene").to_pylist(), *(failure.id for failure in lost)}) == len(genes)
+
+
+def test_the_lowest_minimum_of_each_gene_is_kept(table):
+    names = ["a", "b", "a", "c"]
+    energy = pa.array([-1.0, None, -2.0, 0.5])
+    found = lowest_of_each(table[:4].with_columns(gene=names, energy=energy))
+    assert found.ids == ["a", "b", "c"]
+    assert found.column("energy").to_pylist() == [-2.0, None, 0.5]
+    assert np.array_equal(found.lattice[0], table.lattice[2])

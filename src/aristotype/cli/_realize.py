@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from aristotype._files import output_lock, printable, refuse_overwrite
+from aristotype._files import atomic_path, output_lock, printable, refuse_overwrite
 from aristotype._shards import Shards
 from aristotype.cli import _types as types
 from aristotype.cli._console import SOME_FAILED, list_failures, progress, say, seconds_text
 from aristotype.cli._input import read_input
-from aristotype.errors import InputError
+from aristotype.errors import ConfigError, InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from aristotype.crystal import CrystalTable, Failure
 
 EXAMPLES = """[bold]Examples[/bold]
 
@@ -20,7 +26,7 @@ aristotype generate -n 1000 --genes-only --out genes
 
 aristotype realize genes --out crystals.parquet
 
-aristotype realize genes --seed 1 --trials 16 --processes 2 --out others.parquet
+aristotype realize genes --minima 3 --known mp_20.parquet --processes 2 --out minima.parquet
 """
 
 
@@ -30,7 +36,17 @@ def realize(
         typer.Argument(metavar="PATH", help="A table of genes, or a folder that generate wrote.", show_default=False),
     ],
     out: types.OutFile,
-    trials: Annotated[int, typer.Option("--trials", help="Starts a gene and round that are solved.")] = 4,
+    minima: Annotated[
+        int | None,
+        typer.Option("--minima", min=1, help="Search for so many distinct minima of each gene, best first."),
+    ] = None,
+    known: Annotated[
+        Path | None,
+        typer.Option("--known", metavar="FILE", help="A table of crystals whose geometry minima may start from."),
+    ] = None,
+    trials: Annotated[
+        int | None, typer.Option("--trials", min=1, help="Starts a gene: 4 a round, or 16 of a search for minima.")
+    ] = None,
     seed: types.Seed = 0,
     processes: types.Processes = 1,
     force: types.Force = False,
@@ -38,36 +54,61 @@ def realize(
 ) -> None:
     """Realise genes: a cell and free parameters for each, within its symmetry.
 
-    Geometry that the rows have already is forgotten. What was interrupted goes on where it was when the same command is
-    run again.
+    Without --minima the first geometry without overlaps; with it the best ones by a fitted potential. Geometry that the
+    rows have already is forgotten. What was interrupted goes on where it was when the same command is run again.
     """
-    from aristotype.realize import RealizeConfig, realize_many, realize_seconds
+    from aristotype.realize import realize_seconds, without_geometry
 
-    config = RealizeConfig(trials=trials)
+    work = _work(minima, known, trials, seed)
     refuse_overwrite(out, force or dry_run)
-    table = read_input([path]).table
+    table = without_geometry(read_input([path]).table)
     if dry_run:
-        left = realize_seconds(table, seed, config) / processes
+        left = realize_seconds(table, work) / processes
         say(f"{len(table):,} genes to realise, about {seconds_text(left)}")
         return
     with output_lock(out):
         refuse_overwrite(out, force)
         shards = Shards(out)
         with progress("realize", len(table)) as update:
-            found, failures = realize_many(
-                table,
-                seed=seed,
-                config=config,
-                processes=processes,
-                shards=shards,
-                progress=lambda done, total: update(done, ""),
+            found, failures = work(
+                table, processes=processes, shards=shards, progress=lambda done, total: update(done, "")
             )
         if not len(found):
             shards.remove()
             raise InputError(f"none of {len(table)} genes got a geometry; the first: {failures[0].reason}")
+        report = _report(failures, out)
         found.write(out, force=True)
         shards.remove()
-    say(f"{len(found):,} crystals in {printable(out)}")
+    say(f"{len(found):,} crystals of {len(table) - len(failures):,} genes in {printable(out)}")
     if failures:
-        list_failures([(failure.id, failure.reason) for failure in failures], "the lines above")
+        list_failures([(failure.id, failure.reason) for failure in failures], str(printable(report)))
         raise typer.Exit(SOME_FAILED)
+
+
+def _work(
+    minima: int | None, known: Path | None, trials: int | None, seed: int
+) -> Callable[..., tuple[CrystalTable, list[Failure]]]:
+    """What is done with a table of genes."""
+    from aristotype.realize import MinimaConfig, RealizeConfig, minima_many, realize_many
+
+    given: Any = {} if trials is None else {"trials": trials}
+    if minima is None:
+        if known is not None:
+            raise ConfigError(f"--known {printable(known)} is for the search for minima; give --minima too")
+        return partial(realize_many, seed=seed, config=RealizeConfig(**given))
+    crystals = None if known is None else read_input([known]).table
+    return partial(minima_many, seed=seed, keep=minima, config=MinimaConfig(**given), known=crystals)
+
+
+def _report(failures: list[Failure], out: Path) -> Path:
+    """Writes what failed beside the table, where something did; returns the place."""
+    import json
+
+    path = out.with_name(out.name + ".report.json")
+    if failures:
+        content = {"failures": [{"id": failure.id, "reason": failure.reason} for failure in failures]}
+        with atomic_path(path) as temporary:
+            temporary.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    else:
+        path.unlink(missing_ok=True)  # of the table that is replaced
+    return path

@@ -12,6 +12,7 @@ from aristotype._shards import Shards
 from aristotype.cli import _types as types
 from aristotype.cli._console import SOME_FAILED, list_failures, progress, say, seconds_text
 from aristotype.cli._input import Crystals, read_input
+from aristotype.errors import InputError
 
 if TYPE_CHECKING:
     from aristotype.crystal import CrystalTable
@@ -43,6 +44,9 @@ def relax(
             "--repeats", help="Most trials of a gene, until the two lowest energies agree within 0.01 eV/atom."
         ),
     ] = 1,
+    lowest: Annotated[
+        bool, typer.Option("--lowest", help="Of the minima of a gene (realize --minima) keep the lowest in energy.")
+    ] = False,
     seed: types.Seed = 0,
     processes: types.Processes = 1,
     force: types.Force = False,
@@ -53,7 +57,7 @@ def relax(
     Every row comes out, with energies, forces left, steps, space group before and what became of it (relax_end). What
     was interrupted goes on where it was when the same command is run again.
     """
-    from aristotype.realize import RelaxConfig, relax_failures, relax_seconds
+    from aristotype.realize import RelaxConfig, lowest_of_each, relax_failures, relax_seconds
     from aristotype.realize import relax as relax_table
 
     config = RelaxConfig(
@@ -61,6 +65,11 @@ def relax(
     )  # before anything is read: a wrong setting is told at once
     refuse_overwrite(out, force or dry_run)
     found = read_input(paths, processes=processes)
+    if lowest and "gene" not in found.table.columns:
+        raise InputError(
+            f"--lowest asks for minima of genes, and {printable(paths[0])} has no column gene; `aristotype realize "
+            "--minima` writes one"
+        )
     if dry_run:
         left = relax_seconds(found.table, calculator, config, device) / processes
         say(f"{len(found.table):,} crystals to relax, about {seconds_text(left)}")
@@ -78,6 +87,7 @@ def relax(
                 shards=shards,
                 progress=lambda done, total: update(done, ""),
             )
+        relaxed = lowest_of_each(relaxed) if lowest else relaxed
         relaxed.write(out, force=True)
         shards.remove()
     _show(relaxed, str(printable(out)))

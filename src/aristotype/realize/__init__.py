@@ -9,7 +9,13 @@ from aristotype.realize._minima import minima
 from aristotype.realize._minima_config import MinimaConfig
 from aristotype.realize._priors import Priors, priors
 from aristotype.realize._realize import realize
-from aristotype.realize._realize_many import realize_many, realize_seconds, without_geometry
+from aristotype.realize._realize_many import (
+    lowest_of_each,
+    minima_many,
+    realize_many,
+    realize_seconds,
+    without_geometry,
+)
 from aristotype.realize._relax import relax_rows
 from aristotype.realize._relax_config import RelaxConfig
 from aristotype.realize._relax_many import relax, relax_failures, relax_seconds
@@ -19,7 +25,9 @@ __all__ = [
     "Priors",
     "RealizeConfig",
     "RelaxConfig",
+    "lowest_of_each",
     "minima",
+    "minima_many",
     "priors",
     "realize",
     "realize_many",

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import hashlib
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
 
-from aristotype.crystal import CrystalTable, Failure, map_table
+from aristotype.crystal import CrystalTable, Failure, map_table, pack, unpack
 from aristotype.realize._config import RealizeConfig
+from aristotype.realize._minima import minima
+from aristotype.realize._minima_config import MinimaConfig
 from aristotype.realize._realize import realize
 
 if TYPE_CHECKING:
@@ -20,12 +24,25 @@ if TYPE_CHECKING:
     from aristotype._shards import Shards
 
 _ATOMS, _ROWS = 5000, 256
+_SEARCHED_ATOMS, _SEARCHED_ROWS = 500, 32  # a minimum costs a hundred times as much
 _TRIAL = 32  # rows of a time estimate
 _REASON = "realize_failure"
 FIGURES_OF_GEOMETRY = (
     *("min_distance_ratio", "volume_per_atom", "trials", "gene_kept", "tolerance"),
     *("energy", "energy_start", "energy_symmetric", "max_force", "relax_steps_symmetric", "relax_steps", "relax_end"),
-    *("space_group_before", "rmsd", "volume_change", "calculator", "trials_relaxed", "trials_agree"),
+    *(
+        "rank",
+        "objective",
+        "cheap_energy",
+        "start",
+        "gene_distinct",
+        "space_group_before",
+        "rmsd",
+        "volume_change",
+        "calculator",
+        "trials_relaxed",
+        "trials_agree",
+    ),
 )
 """Columns that `realize` and `relax` write; they say nothing about a gene."""
 
@@ -77,6 +94,11 @@ def realize_many(
         executor=executor,
         progress=progress,
     )
+    return _parted(found)
+
+
+def _parted(found: CrystalTable) -> tuple[CrystalTable, list[Failure]]:
+    """The rows with a geometry, and the others with their reasons."""
     if not len(found):
         return found, []
     reasons = found.column(_REASON).to_pylist()
@@ -88,14 +110,91 @@ def realize_many(
     return found.filter([reason is None for reason in reasons]).without_columns([_REASON]), failures
 
 
-def realize_seconds(table: CrystalTable, seed: int, config: RealizeConfig) -> float:
-    """CPU seconds that realising a table should take, from a few of its rows."""
-    genes = without_geometry(table)
-    few = genes.take(np.linspace(0, len(genes) - 1, min(_TRIAL, len(genes))).astype(np.int64))
-    _realize_chunk(few[:1], _Settings(seed, config))  # loads what realising needs
+def minima_many(
+    table: CrystalTable,
+    *,
+    seed: int,
+    keep: int = 3,
+    config: MinimaConfig | None = None,
+    known: CrystalTable | None = None,
+    processes: int = 1,
+    shards: Shards | None = None,
+    executor: Executor | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> tuple[CrystalTable, list[Failure]]:
+    """`minima` in several processes; the crystals are the same, however many there are.
+
+    Args:
+        table: genes, or crystals whose geometry is to be forgotten.
+        seed: as for `minima`.
+        keep: distinct minima a gene, at most.
+        config: settings.
+        known: crystals whose geometry may be reused.
+        processes: worker processes, one thread each.
+        shards: where finished chunks are kept, so that a run that was stopped goes on where it was.
+        executor: runs the work instead of processes of our own.
+        progress: called with the rows done and all rows.
+
+    Returns:
+        the minima, genes in order, best first, and the genes that got none with their reasons.
+
+    Raises:
+        TableError: a known crystal has no geometry.
+        AristotypeError: a worker process died; what was finished is kept in the shards.
+    """
+    config = config or MinimaConfig()
+    if known is not None:
+        known.check_geometry()
+    packed = None if known is None else pack(known.arrow)
+    found = map_table(
+        _minima_chunk,
+        without_geometry(table),
+        _Search(seed, keep, config, packed),
+        identity=["minima", seed, keep, asdict(config), packed and hashlib.sha256(packed).hexdigest()],
+        atoms=_SEARCHED_ATOMS,
+        rows=_SEARCHED_ROWS,
+        processes=processes,
+        shards=shards,
+        executor=executor,
+        progress=progress,
+    )
+    return _parted(found)
+
+
+def realize_seconds(table: CrystalTable, work: Callable[[CrystalTable], Any]) -> float:
+    """CPU seconds that realising a table should take, from a few of its rows.
+
+    Args:
+        table: genes.
+        work: realises some of them.
+    """
+    few = table.take(np.linspace(0, len(table) - 1, min(_TRIAL, len(table))).astype(np.int64))
+    work(few[:1])  # loads what realising needs
     begin = time.perf_counter()
-    _realize_chunk(few, _Settings(seed, config))
+    work(few)
     return (time.perf_counter() - begin) / len(few) * len(table)
+
+
+def lowest_of_each(table: CrystalTable) -> CrystalTable:
+    """Of rows with the same value in the column `gene` the one of lowest energy; rows without an energy come last.
+
+    Args:
+        table: crystals with the columns `gene` and `energy`.
+
+    Returns:
+        one row a gene, in the order of the genes, named by them.
+
+    Raises:
+        UnknownNameError: a column is not there.
+    """
+    names = table.column("gene").to_pylist()
+    energy = np.array(table.column("energy").to_pylist(), dtype=np.float64)
+    energy = np.where(np.isfinite(energy), energy, np.inf)
+    best: dict[str, int] = {}
+    for row, name in enumerate(names):
+        if name not in best or energy[row] < energy[best[name]]:
+            best[name] = row
+    return table.take(list(best.values())).with_columns(id=list(best))
 
 
 def without_geometry(table: CrystalTable) -> CrystalTable:
@@ -103,6 +202,29 @@ def without_geometry(table: CrystalTable) -> CrystalTable:
     return table.without_columns(FIGURES_OF_GEOMETRY).with_columns(
         free=pa.nulls(len(table), pa.list_(pa.float64())), lattice=pa.nulls(len(table), pa.list_(pa.float64(), 6))
     )
+
+
+@dataclass(frozen=True)
+class _Search:
+    seed: int
+    keep: int
+    config: MinimaConfig
+    known: bytes | None
+
+
+@lru_cache(maxsize=1)
+def _unpacked(known: bytes) -> CrystalTable:
+    return CrystalTable(unpack(known))
+
+
+def _minima_chunk(table: CrystalTable, settings: _Search) -> CrystalTable:
+    """The minima of all rows; rows without one say why."""
+    lost: list[Failure] = []
+    known = None if settings.known is None else _unpacked(settings.known)
+    found = minima(table, seed=settings.seed, keep=settings.keep, config=settings.config, known=known, failures=lost)
+    failed = table.take([failure.index for failure in lost])
+    reasons = [None] * len(found) + [failure.reason for failure in lost]
+    return CrystalTable.concatenate([found, failed]).with_columns({_REASON: pa.array(reasons, pa.string())})
 
 
 def _realize_chunk(table: CrystalTable, settings: _Settings) -> CrystalTable:
