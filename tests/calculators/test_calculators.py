@@ -191,3 +191,14 @@ def test_what_is_no_potential_is_refused(name, error, message):
 
 def test_names_are_listed():
     assert potential_names() == ["chgnet", "sevennet"]
+
+
+@pytest.mark.gpu
+def test_a_gpu_gives_the_same_many_at_a_time():
+    """Within 1e-4 eV/atom, the accuracy of single precision over sums of another order."""
+    structures = crystals() * 20
+    many, alone = load_potential("chgnet", "cuda"), load_potential("chgnet", "cpu")
+    for found, expected, atoms in zip(many.predict(structures), alone.predict(structures), structures, strict=True):
+        assert found.energy / len(atoms) == pytest.approx(expected.energy / len(atoms), abs=1e-4)
+        assert np.allclose(found.forces, expected.forces, atol=1e-3)
+        assert np.allclose(found.stress, expected.stress, atol=1e-3)
