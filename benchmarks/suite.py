@@ -7,7 +7,7 @@ from benchmarks.core import Benchmark
 from benchmarks.exchanges import exchanges
 from benchmarks.figures import figures
 from benchmarks.quality import ceiling, quality, quality_json
-from benchmarks.quality_hull import hull
+from benchmarks.quality_hull import hull, hull_rest
 from benchmarks.quality_mpts import mpts
 from benchmarks.quality_nll import nll
 from benchmarks.quality_recovery import recovery
@@ -44,6 +44,7 @@ BENCHMARKS: dict[str, Benchmark] = {
     "mpts": mpts,
     "temperature": temperature,
     "hull": hull,
+    "hull-rest": hull_rest,
     "baselines": baselines,
     "exchanges": exchanges,
     "recovery": recovery,

@@ -17,7 +17,7 @@ from tests.benchmarks.conftest import GENES, TinyModel
 from tests.evaluate.crystals import random_crystals
 
 NEED_DATA = [
-    *("encode", "log-prob", "train", "metrics", "match", "heights"),
+    *("encode", "log-prob", "train", "metrics", "match", "heights", "hull-rest"),
     *("quality", "temperature", "nll", "mpts", "baselines", "exchanges", "ceiling", "report", "figures"),
 ]
 
