@@ -86,7 +86,7 @@ def _class(low: int, high: int) -> str:
 
 
 def hull_rest(context: Context) -> Outcome:
-    """How far the entries of a calculator's hull, single points at given geometries, lie above their relaxed energies."""
+    """How far entries of a calculator's hull, single points, lie above their energies at rest."""
     table = random_rows(split(context, "val"), RESTED, context.seed)
     potential = load_potential("chgnet", "cpu")
     with Clock() as clock:
@@ -96,9 +96,9 @@ def hull_rest(context: Context) -> Outcome:
     yield Section(
         title="Known structures relaxed",
         text=(
-            f"{len(drop)} random structures of mp_20_val (seed {context.seed}) relaxed with CHGNet within their symmetry: "
-            f"the energy falls by {drop.mean():.4f} eV/atom in the mean, {np.median(drop):.4f} in the median, "
-            f"{np.percentile(drop, 90):.4f} at the 90th percentile; {clock.cpu / len(drop):.2f} CPU s a structure. Energies "
-            "above the hull of single points read low by that much for structures that were relaxed."
+            f"{len(drop)} random structures of mp_20_val (seed {context.seed}) relaxed with CHGNet within their "
+            f"symmetry: the energy falls by {drop.mean():.4f} eV/atom in the mean, {np.median(drop):.4f} in the median, "
+            f"{np.percentile(drop, 90):.4f} at the 90th percentile; {clock.cpu / len(drop):.2f} CPU s a structure. "
+            "Energies above the hull of single points read low by that much for structures that were relaxed."
         ),
     )
