@@ -97,7 +97,8 @@ def hull_rest(context: Context) -> Outcome:
         title="Known structures relaxed",
         text=(
             f"{len(drop)} random structures of mp_20_val (seed {context.seed}) relaxed with CHGNet within their "
-            f"symmetry: the energy falls by {drop.mean():.4f} eV/atom in the mean, {np.median(drop):.4f} in the median, "
+            f"symmetry: the energy falls by {drop.mean():.4f} eV/atom in the mean, {np.median(drop):.4f} in "
+            "the median, "
             f"{np.percentile(drop, 90):.4f} at the 90th percentile; {clock.cpu / len(drop):.2f} CPU s a structure. "
             "Energies above the hull of single points read low by that much for structures that were relaxed."
         ),
