@@ -7,7 +7,7 @@ from benchmarks.figures import figures
 from benchmarks.quality import ceiling, quality, quality_json
 from benchmarks.quality_mpts import mpts
 from benchmarks.quality_nll import nll
-from benchmarks.quality_recovery import recovery
+from benchmarks.quality_recovery import recovery, recovery_known
 from benchmarks.speed_conditions import exact_formula, given_groups
 from benchmarks.speed_encode import encode
 from benchmarks.speed_log_prob import log_prob
@@ -31,9 +31,10 @@ BENCHMARKS: dict[str, Benchmark] = {
     "nll": nll,
     "mpts": mpts,
     "recovery": recovery,
+    "recovery-known": recovery_known,
     "ceiling": ceiling,
     "report": quality_json,
     "figures": figures,
 }
-ON_REQUEST = frozenset({"ceiling", "report", "figures", "recovery"})
+ON_REQUEST = frozenset({"ceiling", "report", "figures", "recovery", "recovery-known"})
 """Run only when named: parts of another one, writing files, or hours."""

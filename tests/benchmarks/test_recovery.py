@@ -28,9 +28,9 @@ def test_known_crystals_are_found_again(monkeypatch):
         "train": CrystalTable.concatenate([rutile("other", 50, 8), pyrite("same")]),
     }
     monkeypatch.setattr(quality_recovery, "split", lambda context, name: splits[name])
-    monkeypatch.setattr(quality_recovery, "TRIALS", (1,))
     monkeypatch.setattr(quality_recovery, "CLASSES", ((1, 2, "1-2"),))
-    alone, reused = quality_recovery.recovery(dataclasses.replace(Context(), per_class=10))
+    context = dataclasses.replace(Context(), per_class=10, trials=(1,))
+    (alone,), (reused,) = quality_recovery.recovery(context), quality_recovery.recovery_known(context)
     for section in (alone, reused):
         assert "| 1-2 | 1 | 3 | 1.00 (0.44-1.00) | 1.00 (0.44-1.00) |" in section.text
     assert "Reused from 1 crystals" in reused.text
