@@ -174,10 +174,10 @@ def _text(lines: list[_Line], context: Context, known: CrystalTable | None, benc
         else f"Reused from {len(known):,} crystals of the train part, those left out whose gene is in mp_20_val. "
     )
     return (
-        f"Genes of mp_20_val, drawn with seed {context.seed}; the best {KEEP} distinct minima a gene by single points "
-        f"of {bench.potential.name} are relaxed within their symmetry. {reused}Recovered: StructureMatcher (ltol .2, "
-        "stol .3, angle 5) fits the relaxed structure of lowest energy, of those that kept their gene, to the true "
-        "one; 95 % intervals (Wilson). "
+        f"Genes of mp_20_val, drawn with seed {context.seed}; the best {KEEP} distinct minima a gene (of 1 trial 1) "
+        f"by single points of {bench.potential.name} are relaxed within their symmetry. {reused}Recovered: "
+        "StructureMatcher (ltol .2, stol .3, angle 5) fits the relaxed structure of lowest energy, of those that kept "
+        "their gene, to the true one; 95 % intervals (Wilson). "
         f"Relaxations that fewer trials had done already are not done, nor counted, again. {bench.failed} searches "
         "gave no geometry.\n\n" + "\n".join([head, *rows])
     )
