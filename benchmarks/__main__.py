@@ -21,7 +21,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     if options.list:
         for name, benchmark in BENCHMARKS.items():
-            print(f"{name:14}{(benchmark.__doc__ or '').splitlines()[0]}{' (on request)' * (name in ON_REQUEST)}")
+            print(f"{name:16}{(benchmark.__doc__ or '').splitlines()[0]}{' (on request)' * (name in ON_REQUEST)}")
         return 0
     unknown = [name for name in options.names if name not in BENCHMARKS]
     if unknown:
@@ -69,6 +69,7 @@ def _context(options: argparse.Namespace) -> Context:
         seed=options.seed,
         genes=options.genes,
         per_class=options.per_class,
+        trials=tuple(options.trials),
         threads=options.threads,
         images=Path(options.images),
     )
@@ -93,6 +94,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--seed", type=int, default=default.seed)
     parser.add_argument("--genes", type=int, default=default.genes, help="unconditional genes for quality and memory")
     parser.add_argument("--per-class", type=int, default=default.per_class, help="known crystals a class for recovery")
+    parser.add_argument("--trials", type=int, nargs="+", default=list(default.trials), help="trials for recovery")
     parser.add_argument("--threads", type=int, default=default.threads)
     parser.add_argument("--images", default=str(default.images), help="folder for figures")
     return parser

@@ -30,6 +30,7 @@ class Context:
     seed: int = 0
     genes: int = 10_000  # unconditional genes for quality and memory
     per_class: int = 100  # known crystals for each class of recovery
+    trials: tuple[int, ...] = (1, 4, 16)  # of recovery
     threads: int = 1
     images: Path = Path("docs/images")  # where figures go
 

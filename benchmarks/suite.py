@@ -10,7 +10,7 @@ from benchmarks.quality import ceiling, quality, quality_json
 from benchmarks.quality_hull import hull, hull_rest
 from benchmarks.quality_mpts import mpts
 from benchmarks.quality_nll import nll
-from benchmarks.quality_recovery import recovery
+from benchmarks.quality_recovery import recovery, recovery_known
 from benchmarks.quality_temperature import temperature
 from benchmarks.speed_conditions import exact_formula, given_groups
 from benchmarks.speed_encode import encode
@@ -48,9 +48,10 @@ BENCHMARKS: dict[str, Benchmark] = {
     "baselines": baselines,
     "exchanges": exchanges,
     "recovery": recovery,
+    "recovery-known": recovery_known,
     "ceiling": ceiling,
     "report": quality_json,
     "figures": figures,
 }
-ON_REQUEST = frozenset({"ceiling", "report", "figures", "recovery"})
+ON_REQUEST = frozenset({"ceiling", "report", "figures", "recovery", "recovery-known"})
 """Run only when named: parts of another one, writing files, or hours."""

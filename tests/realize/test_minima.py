@@ -1,5 +1,7 @@
 """Laws of `minima`: genes kept, each minimum its own, ranked, and the same whatever else is asked for."""
 
+import sys
+
 import numpy as np
 import pytest
 
@@ -69,6 +71,11 @@ def test_a_gene_depends_on_itself_alone(genes, found):
     owner = np.array(found.column("gene").to_pylist())
     wanted = [*np.flatnonzero(owner == "tilted"), *np.flatnonzero(owner == "rutile")]
     assert few == found.take(wanted)
+
+
+def test_the_parts_that_fit_into_memory_change_nothing(genes, found, monkeypatch):
+    monkeypatch.setattr(sys.modules["aristotype.realize._minimise"], "_PAIRS", 30)
+    assert minima(genes, seed=3, config=FEW) == found
 
 
 def test_more_trials_keep_the_earlier_ones(genes):

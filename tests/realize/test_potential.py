@@ -148,7 +148,7 @@ def test_displaced_crystals_are_brought_back():
         ends = minimise(atoms, moved, 60)
         step = ends.geometry.free - geometry.free
         assert np.abs(step - np.rint(step)).max() < 0.5 * np.abs(moved.free - geometry.free).max()
-        assert abs(np.log(ends.geometry.volume / geometry.volume)) < 0.1
+        assert abs(np.log(ends.geometry.volume / geometry.volume)) < np.log(1.15)
         assert ends.energy < cheap_energies(atoms, moved)
 
 

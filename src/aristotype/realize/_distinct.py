@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -10,6 +9,8 @@ import numpy as np
 from aristotype.realize._potential import REACH
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from aristotype.realize._atoms import Atoms, Floats, Ints
     from aristotype.realize._neighbours import Neighbours
 
@@ -19,20 +20,10 @@ _BINS = int(np.ceil((REACH - _FIRST) / _BIN)) + 2
 _NUMBERS = 119
 
 
-@dataclass(frozen=True, kw_only=True)
-class Fingerprints:
-    """Partial radial distributions of n crystals."""
-
-    values: Floats  # (n, pairs of elements x bins), zero beyond the pairs that a crystal has
-    width: Ints  # (n,) values that belong to a crystal
-
-    def of(self, rows: slice) -> Floats:
-        """Those of trials of one gene."""
-        return self.values[rows, : self.width[rows][0]]
-
-
-def fingerprints(atoms: Atoms, near: Neighbours, distance: Floats) -> Fingerprints:
+def fingerprints(atoms: Atoms, near: Neighbours, distance: Floats) -> list[Floats]:
     """Partial radial distributions of crystals: equal for equal crystals, close for close ones.
+
+    Each is as long as the pairs of elements of its crystal need.
 
     Pairs of each two elements are counted by distance, an atom, divided by the square of the distance and faded out
     towards the reach; a distance is shared by the two nearest bins, so that nothing jumps.
@@ -57,7 +48,8 @@ def fingerprints(atoms: Atoms, near: Neighbours, distance: Floats) -> Fingerprin
     # Of no neighbours at all, bincount gives integers.
     out = np.bincount(cell, weights=weight * (1.0 - share), minlength=size).astype(np.float64)
     out += np.bincount(cell + 1, weights=weight * share, minlength=size)
-    return Fingerprints(values=out.reshape(len(atoms), most * _BINS), width=kinds * _BINS)
+    rows = zip(out.reshape(len(atoms), most * _BINS), (kinds * _BINS).tolist(), strict=True)
+    return [values[:width] for values, width in rows]
 
 
 def _pair_kinds(atoms: Atoms) -> tuple[Ints, Ints]:
@@ -72,12 +64,12 @@ def _pair_kinds(atoms: Atoms) -> tuple[Ints, Ints]:
     return high * (high + 1) // 2 + low, count * (count + 1) // 2
 
 
-def distinct(order: Ints, prints: Floats, tolerance: float, most: int) -> list[int]:
+def distinct(order: Ints, prints: Sequence[Floats], tolerance: float, most: int) -> list[int]:
     """The first of each set of alike trials of one gene.
 
     Args:
         order: trials, best first.
-        prints: (trials, k) fingerprints.
+        prints: fingerprint of each trial.
         tolerance: difference of two distributions, as a share of their mean, up to which they are alike.
         most: trials wanted.
     """

@@ -11,6 +11,8 @@ from aristotype.realize._solve import Geometry
 from aristotype.symmetry import NUM_GROUPS, cell_matrix, lattice_constraints
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from aristotype.crystal import CrystalTable
     from aristotype.realize._atoms import Atoms
 
@@ -37,3 +39,12 @@ def geometry_of(table: CrystalTable) -> tuple[Atoms, Geometry]:
     free = np.zeros((len(atoms.site_row), 3))
     free[np.arange(3) < atoms.site_freedom[:, None]] = table.ragged("free")[0]
     return atoms, Geometry(shape=shape, volume=volume, free=free)
+
+
+def joined(parts: Sequence[Geometry]) -> Geometry:
+    """One geometry after the other."""
+    return Geometry(
+        shape=np.concatenate([np.zeros((0, 6)), *(part.shape for part in parts)]),
+        volume=np.concatenate([np.zeros(0), *(part.volume for part in parts)]),
+        free=np.concatenate([np.zeros((0, 3)), *(part.free for part in parts)]),
+    )

@@ -8,13 +8,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
-import torch
 
 from aristotype.crystal import DEFAULT_TOLERANCE, CrystalTable, Failure
 from aristotype.errors import ConfigError
 from aristotype.realize._atoms import Atoms, flatten
-from aristotype.realize._distinct import distinct, fingerprints
-from aristotype.realize._geometry import geometry_of
+from aristotype.realize._distinct import distinct
+from aristotype.realize._geometry import geometry_of, joined
 from aristotype.realize._known import KnownCrystals
 from aristotype.realize._minima_config import MinimaConfig
 from aristotype.realize._minimise import cheap_energies, minimise
@@ -22,7 +21,7 @@ from aristotype.realize._output import with_geometry
 from aristotype.realize._random import row_keys
 from aristotype.realize._realize import _centring_orders, _expected_volume, _refuse_crystals, _unfit, realize
 from aristotype.realize._shapes import letter_keys
-from aristotype.realize._solve import Geometry, assess, smallest_ratio
+from aristotype.realize._solve import smallest_ratio
 from aristotype.realize._starts import heats
 from aristotype.realize._verify import genes_kept, pushed_off, unforced
 
@@ -33,6 +32,7 @@ if TYPE_CHECKING:
 
     from aristotype.crystal import Energy
     from aristotype.realize._atoms import Floats, Ints
+    from aristotype.realize._solve import Geometry
 
 _BLOCK = 40_000
 """Neighbours followed at once; more is slower, because it leaves the processor's caches."""
@@ -136,11 +136,7 @@ class _Found:
         objective = np.concatenate([np.zeros(0), *(part.objective for part in parts)])
         own = np.concatenate([np.zeros(0, bool), *(part.own for part in parts)])
         many, order = atoms.take(rows), np.lexsort((objective, ~own, rows))
-        geometry = Geometry(
-            shape=np.concatenate([np.zeros((0, 6)), *(part.geometry.shape for part in parts)]),
-            volume=np.concatenate([np.zeros(0), *(part.geometry.volume for part in parts)]),
-            free=np.concatenate([np.zeros((0, 3)), *(part.geometry.free for part in parts)]),
-        )
+        geometry = joined([part.geometry for part in parts])
         start = [name for part in parts for name in part.start]
         return _Found(
             rows=rows[order],
@@ -198,16 +194,14 @@ class _Search:
         trials, starts = heats(atoms, self._keys[rows], letters, self._volume[rows], config, held=held)
         names = self._reuse(rows, trials, starts)
         ends = minimise(trials, starts, config.steps, held=held)
-        closest, _ = assess(trials, ends.geometry, 1.0, torch.float64)
-        bad = ~((closest >= config.min_ratio) & np.isfinite(ends.energy))
+        bad = ~((ends.closest >= config.min_ratio) & np.isfinite(ends.energy))
         value = np.where(bad, np.inf, ends.energy)
-        prints = fingerprints(trials, ends.near, ends.distance)
         chosen: list[int] = []
         for begin in range(0, len(trials), config.trials):
             part = slice(begin, begin + config.trials)
             order = np.argsort(value[part], kind="stable")
             order = order[np.isfinite(value[part][order])]
-            chosen += [begin + k for k in distinct(order, prints.of(part), config.distinct, self._most)]
+            chosen += [begin + k for k in distinct(order, ends.prints[part], config.distinct, self._most)]
         places = np.array(chosen, np.int64)
         return self._found(
             rows[places // config.trials],

@@ -11,13 +11,17 @@ import torch
 from torch import Tensor
 
 from aristotype.realize._cells import cell_vectors, product_of
+from aristotype.realize._distinct import fingerprints
+from aristotype.realize._geometry import joined
 from aristotype.realize._neighbours import Candidates, Neighbours
 from aristotype.realize._potential import REACH, Reading, evaluate, pair_potential
 from aristotype.realize._shapes import shape_limits
-from aristotype.realize._solve import Geometry, _Adam, _Problem
+from aristotype.realize._solve import Geometry, _Adam, _Problem, assess
 
 if TYPE_CHECKING:
-    from aristotype.realize._atoms import Atoms, Floats
+    from collections.abc import Iterator
+
+    from aristotype.realize._atoms import Atoms, Floats, Ints
 
 _SKIN = 0.7  # Angstrom beyond the reach within which pairs are followed
 _LISTED = 6  # steps between two searches for neighbours
@@ -25,6 +29,7 @@ _STRIDE = 0.25  # Angstrom, first step of an atom; it falls to a fiftieth
 _STRAIN = 0.04  # first step of the logarithm of a length, or of an angle in radians
 _SWELL = 0.06  # first step of the logarithm of the volume
 _LAST = 0.02
+_PAIRS = 100_000  # pairs of a site and an atom, each with 27 images or more, looked through at once
 
 
 class _Cheap:
@@ -70,12 +75,36 @@ class Minima:
 
     geometry: Geometry
     energy: Floats  # (n,) cheap energy an atom
-    near: Neighbours  # within `REACH`
-    distance: Floats  # (q,) Angstrom, of those neighbours
+    closest: Floats  # (n,) smallest distance as a fraction of the sum of radii
+    prints: list[Floats]  # of each its fingerprint, see `fingerprints`
 
 
 def minimise(atoms: Atoms, geometry: Geometry, steps: int, *, held: bool = False) -> Minima:
-    """Moves atoms and cells down the cheap energy, shapes of cells only where they are not held; single precision."""
+    """Moves atoms and cells down the cheap energy, shapes of cells only where they are not held."""
+    ends, energies, closest, prints = [], [np.zeros(0)], [np.zeros(0)], []
+    for rows in _parts(atoms):
+        few = atoms.take(rows)
+        end = _descended(few, geometry.take(atoms, rows), steps, held)
+        energy, near, distance = _at_rest(few, end)
+        ends.append(end)
+        energies.append(energy)
+        closest.append(assess(few, end, 1.0, torch.float64)[0])
+        prints += fingerprints(few, near, distance)
+    return Minima(
+        geometry=joined(ends), energy=np.concatenate(energies), closest=np.concatenate(closest), prints=prints
+    )
+
+
+def _parts(atoms: Atoms) -> Iterator[Ints]:
+    """Rows in groups whose pairs of atoms fit into memory; results do not depend on them."""
+    sites = np.bincount(atoms.site_row, minlength=len(atoms))
+    pairs = np.cumsum(sites * np.bincount(atoms.atom_row, minlength=len(atoms)))
+    if len(atoms):
+        yield from np.split(np.arange(len(atoms)), np.flatnonzero(np.diff(pairs // _PAIRS)) + 1)
+
+
+def _descended(atoms: Atoms, geometry: Geometry, steps: int, held: bool) -> Geometry:
+    """Where the descent ends; in single precision."""
     cheap = _Cheap(atoms, geometry, torch.float32)
     problem = cheap.problem
     shape, free = (torch.from_numpy(a).float() for a in (geometry.shape, geometry.free))
@@ -98,10 +127,9 @@ def minimise(atoms: Atoms, geometry: Geometry, steps: int, *, held: bool = False
             shape = shape - fade * _STRAIN * on_shape.direction(by_shape)
             shape = torch.minimum(torch.maximum(shape, low), high)
         swell = swell - fade * _SWELL * on_swell.direction(volume_slope(cells, found.on_cell)[:, None])
-    end = Geometry(
+    return Geometry(
         shape=shape.double().numpy(), volume=np.exp(swell[:, 0].double().numpy()), free=free.double().numpy()
     )
-    return _at_rest(atoms, end)
 
 
 def volume_slope(cells: Tensor, by_cell: Tensor) -> Tensor:
@@ -115,11 +143,12 @@ def volume_slope(cells: Tensor, by_cell: Tensor) -> Tensor:
 
 def cheap_energies(atoms: Atoms, geometry: Geometry) -> Floats:
     """Cheap energy (n,) an atom of geometries."""
-    return _at_rest(atoms, geometry).energy
+    parts = [_at_rest(atoms.take(rows), geometry.take(atoms, rows))[0] for rows in _parts(atoms)]
+    return np.concatenate([np.zeros(0), *parts])
 
 
-def _at_rest(atoms: Atoms, geometry: Geometry) -> Minima:
-    """Energies and neighbours of geometries."""
+def _at_rest(atoms: Atoms, geometry: Geometry) -> tuple[Floats, Neighbours, Floats]:
+    """Energies (n,) an atom, neighbours within `REACH`, and their distances (q,) in Angstrom."""
     cheap = _Cheap(atoms, geometry, torch.float32)
     volume = torch.from_numpy(geometry.volume).float()
     cells = cheap.primitive(cheap.conventional(torch.from_numpy(geometry.shape).float(), volume))
@@ -127,9 +156,4 @@ def _at_rest(atoms: Atoms, geometry: Geometry) -> Minima:
     near = cheap.near(points, cells, 0.0)
     found = cheap.read(near, points, cells)
     per_cell = np.bincount(atoms.atom_row, minlength=len(atoms))
-    return Minima(
-        geometry=geometry,
-        energy=found.energy.double().numpy() / per_cell,
-        near=near,
-        distance=found.distance.double().numpy(),
-    )
+    return found.energy.double().numpy() / per_cell, near, found.distance.double().numpy()

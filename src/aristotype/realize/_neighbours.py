@@ -72,13 +72,18 @@ class Neighbours:
         step = inside[candidates.first] - inside[candidates.second]
         wrapped = torch.round(step)
         shifts, per_row = _shifts(reduced.double().numpy(), reach)
+        moved = combined(
+            shifts.to(cells)[:, :, None], reduced[torch.from_numpy(np.repeat(np.arange(len(cells)), per_row))]
+        )
+        nearest = combined((step - wrapped)[:, :, None], reduced[candidates.row])
         pair, image = _images_of(candidates.row.numpy(), per_row)
-        vector = step[pair] - wrapped[pair] + shifts[image].to(cells)
-        arrow = combined(vector[:, :, None], reduced[candidates.row[pair]])
-        squared = combined(arrow[:, :, None], arrow[:, :, None])[:, 0]
-        itself = (candidates.first == candidates.second)[pair] & (shifts[image] == 0).all(dim=1)
-        kept = torch.nonzero((squared < reach * reach) & ~itself)[:, 0]
+        squared = torch.zeros((), dtype=cells.dtype)
+        for axis in range(3):
+            squared = squared + torch.square(nearest[:, axis][pair] + moved[:, axis][image])
+        kept = torch.nonzero(squared < reach * reach)[:, 0]
         pair, image = pair[kept], image[kept]
+        others = (candidates.first != candidates.second)[pair] | (shifts != 0).any(dim=1)[image]
+        pair, image = pair[others], image[others]
         row, site = candidates.row[pair], candidates.site[pair]
         offset = shifts[image].to(cells) - wrapped[pair]
         return Neighbours(

@@ -17,6 +17,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import silu
 
+from aristotype.realize._cells import combined
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -138,22 +140,21 @@ def evaluate(
         weight: (s,) atoms of each site.
         site_row_counts: (n,) sites of each crystal.
     """
-    step = points[near.first] - points[near.second] + near.shift
-    arrow = step[:, :1] * cells[near.row, 0]
-    for k in (1, 2):
-        arrow = arrow + step[:, k, None] * cells[near.row, k]
+    step = points.index_select(0, near.first) - points.index_select(0, near.second) + near.shift
+    arrow = combined(step[:, :, None], cells.index_select(0, near.row))
     squared = arrow[:, 0] * arrow[:, 0] + arrow[:, 1] * arrow[:, 1] + arrow[:, 2] * arrow[:, 2]
     distance = torch.clamp(torch.sqrt(squared), min=_CLOSEST)
-    other = atom_site[near.second]
-    one, two = elements[near.site], elements[other]
+    other = atom_site.index_select(0, near.second)
+    one, two = elements.index_select(0, near.site), elements.index_select(0, other)
     value, slope = pair_functions(potential, one, two, distance)
     density = torch.segment_reduce(value, "sum", lengths=near.per_site, axis=0)
     energy, response = site_energies(potential, density, elements)
-    pull = (response[near.site, 0] + response[other, 0]) * slope[:, 0]
-    for m in range(1, slope.shape[1]):
-        pull = pull + (response[near.site, m] + response[other, m]) * slope[:, m]
+    answer = (response.index_select(0, near.site) + response.index_select(0, other)) * slope
+    pull = answer[:, 0]
+    for m in range(1, answer.shape[1]):
+        pull = pull + answer[:, m]
     force = (pull / distance)[:, None] * arrow
-    half = 0.5 * weight[near.site].to(force)
+    half = (0.5 * weight).to(force).index_select(0, near.site)
     by_cell = (step[:, :, None] * (half[:, None] * force)[:, None, :]).reshape(-1, 9)
     on_cell = torch.segment_reduce(by_cell, "sum", lengths=near.per_row, axis=0)
     return Reading(
@@ -171,7 +172,7 @@ def pair_functions(potential: PairPotential, one: Tensor, two: Tensor, distance:
     rest = torch.where(piece < KNOTS, place - piece, torch.zeros_like(place))[:, None]
     functions = potential.pieces.shape[3]
     at = potential.kind[one, two] * (KNOTS + 1) + piece
-    powers = potential.pieces.reshape(-1, 4 * functions)[at].reshape(-1, 4, functions)
+    powers = potential.pieces.reshape(-1, 4 * functions).index_select(0, at).reshape(-1, 4, functions)
     value = ((powers[:, 3] * rest + powers[:, 2]) * rest + powers[:, 1]) * rest + powers[:, 0]
     slope = (3.0 * powers[:, 3] * rest + 2.0 * powers[:, 2]) * rest + powers[:, 1]
     slope = slope * ((distance > FIRST_KNOT).to(slope)[:, None] / KNOT_STEP)
