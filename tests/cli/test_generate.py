@@ -27,6 +27,20 @@ def left(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir())
 
 
+def test_both_kinds_of_geometry_hold_the_same_genes(invoke, tiny_model, tmp_path):
+    tables = {}
+    for kind in ("search", "quick"):
+        out = tmp_path / kind
+        result = invoke("generate", "--model", tiny_model, "-n", 6, "--geometry", kind, "--out", out)
+        assert result.exit_code == 0, result.output
+        tables[kind] = CrystalTable.read(out / "crystals.parquet")
+        assert json.loads((out / "summary.json").read_text())["geometry"] == kind
+    search, quick = tables["search"], tables["quick"]
+    assert search.ids == quick.ids
+    assert search.column("label").to_pylist() == quick.column("label").to_pylist()
+    assert "objective" in search.columns and "objective" not in quick.columns
+
+
 def test_a_folder_with_table_cifs_and_summary(generate, tmp_path):
     out = tmp_path / "new" / "out"
     result = generate("-n", "6", "--out", out)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 import warnings
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -20,6 +21,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from aristotype.discover import GenerateResult
+
+
+class Geometry(StrEnum):
+    """How genes get their geometry."""
+
+    search = "search"
+    quick = "quick"
+
 
 DEFAULT_MODEL = "wyckoff-transformer-mp20"
 SUMMARY = "summary.json"
@@ -59,6 +68,10 @@ def generate(
     keep_forced: Annotated[
         bool, typer.Option("--keep-forced", help="Keep genes whose crystals always have a higher symmetry.")
     ] = False,
+    geometry: Annotated[
+        Geometry,
+        typer.Option("--geometry", help="The best minimum of a fitted potential, or the first without overlaps."),
+    ] = Geometry.search,
     force: types.Force = False,
     dry_run: types.DryRun = False,
 ) -> None:
@@ -66,7 +79,7 @@ def generate(
 
     Crystals are the same for the same seed, and fewer of them are the first of more.
 
-    They have the geometry of a first realisation, which is not relaxed.
+    Their geometry is a minimum of a cheap potential; relax them for energies.
     """
     conditions = build_conditions(
         space_group=space_group,
@@ -80,7 +93,11 @@ def generate(
         template=template,
         partial=partial,
     )
-    settings = {"seed": seed, "genes_only": genes_only, "keep_forced": keep_forced, "novel": novel}
+    settings: dict[str, Any] = {"seed": seed, "genes_only": genes_only, "keep_forced": keep_forced, "novel": novel}
+    if geometry is Geometry.search and not genes_only:
+        from aristotype.realize import best_minimum
+
+        settings["realize"] = best_minimum
     if dry_run:
         _estimate(model, number, conditions, settings, out, force)
         return
@@ -89,7 +106,11 @@ def generate(
         result, seconds = _run(model, number, conditions, settings)
         if not len(result.table):
             raise InputError(f"nothing was generated, and nothing written; {_counts(result)}; loosen the conditions")
-        _write(result, out, {"seconds": round(seconds, 2), "checkpoint": printable(model)})
+        _write(
+            result,
+            out,
+            {"seconds": round(seconds, 2), "checkpoint": printable(model), "geometry": geometry.value},
+        )
     _show(result, out, seconds)
     if not result.summary.complete:
         raise typer.Exit(SOME_FAILED)

@@ -5,7 +5,7 @@ Relaxation: within the symmetry, then without it, for tables of any length.
 """
 
 from aristotype.realize._config import RealizeConfig
-from aristotype.realize._minima import minima
+from aristotype.realize._minima import best_minimum, minima
 from aristotype.realize._minima_config import MinimaConfig
 from aristotype.realize._priors import Priors, priors
 from aristotype.realize._realize import realize
@@ -25,6 +25,7 @@ __all__ = [
     "Priors",
     "RealizeConfig",
     "RelaxConfig",
+    "best_minimum",
     "lowest_of_each",
     "minima",
     "minima_many",
