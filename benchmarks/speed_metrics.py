@@ -103,8 +103,8 @@ def measured(
     scaled, others = scaler.transform(rows), scaler.transform(others)
     singles = {
         "compositional_diversity": lambda: mean_pairwise_distance(scaled),
-        "vendi": lambda: vendi_score(scaled),
-        "frechet": lambda: frechet_distance(scaled, others, embedding="magpie, standardised").value,
+        "vendi_magpie": lambda: vendi_score(scaled),
+        "frechet_magpie": lambda: frechet_distance(scaled, others, embedding="magpie, standardised").value,
     }
     for name, call in singles.items():
         metrics[name] = Interval(value=timed(name, call))

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import threading
 from collections import deque
-from concurrent.futures import Executor, ProcessPoolExecutor
+from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, TypeVar
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 from aristotype.errors import AristotypeError, InputError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable, Iterator
-    from concurrent.futures import Future
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -28,6 +30,7 @@ def ordered_map(
     processes: int,
     start: Callable[[], None],
     executor: Executor | None = None,
+    keep: Callable[[int, R], None] | None = None,
 ) -> Generator[R, None, None]:
     """Results in the order of the tasks; with one process in this one, without a pool.
 
@@ -40,6 +43,7 @@ def ordered_map(
         processes: Worker processes, one thread each.
         start: Runs once in every worker first.
         executor: Runs the tasks instead of a pool of our own; it stays open.
+        keep: Called in this process with index and result as soon as a result is there, before its turn too.
 
     Raises:
         InputError: `processes` is less than 1.
@@ -47,11 +51,11 @@ def ordered_map(
     """
     check_processes(processes)
     if executor is not None:
-        yield from _windowed(function, tasks, executor, 2 * processes + 2)
+        yield from _windowed(function, tasks, executor, 2 * processes + 2, keep)
     elif processes == 1:
-        yield from map(function, tasks)
+        yield from _alone(function, tasks, keep)
     else:
-        yield from _pooled(function, tasks, processes, start)
+        yield from _pooled(function, tasks, processes, start, keep)
 
 
 @contextmanager
@@ -72,7 +76,7 @@ def worker_pool(processes: int, *, start: Callable[[], None]) -> Iterator[Execut
         return
     # Not forked: this process may hold threads (arrow, torch) whose locks a copy would never see released.
     context = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(max_workers=processes, mp_context=context, initializer=start)
+    pool = ProcessPoolExecutor(max_workers=processes, mp_context=context, initializer=partial(_begin, start))
     try:
         with _one_thread_each():
             yield pool
@@ -96,27 +100,80 @@ def check_processes(processes: int) -> None:
 
 
 def _pooled(
-    function: Callable[[T], R], tasks: Iterable[T], processes: int, start: Callable[[], None]
+    function: Callable[[T], R],
+    tasks: Iterable[T],
+    processes: int,
+    start: Callable[[], None],
+    keep: Callable[[int, R], None] | None,
 ) -> Generator[R, None, None]:
     with worker_pool(processes, start=start) as pool:
         assert pool is not None
-        yield from _windowed(function, tasks, pool, 2 * processes + 2)
+        yield from _windowed(function, tasks, pool, 2 * processes + 2, keep)
+
+
+@dataclass
+class _UnderWay(Generic[R]):
+    """A task that was handed out."""
+
+    index: int
+    future: Future[R]
+    kept: bool = False
 
 
 def _windowed(
-    function: Callable[[T], R], tasks: Iterable[T], executor: Executor, width: int
+    function: Callable[[T], R],
+    tasks: Iterable[T],
+    executor: Executor,
+    width: int,
+    keep: Callable[[int, R], None] | None,
 ) -> Generator[R, None, None]:
-    waiting: deque[Future[R]] = deque()
+    waiting: deque[_UnderWay[R]] = deque()
     try:
-        for task in tasks:
-            waiting.append(executor.submit(function, task))
+        for index, task in enumerate(tasks):
+            waiting.append(_UnderWay(index, executor.submit(function, task)))
             if len(waiting) >= width:
-                yield waiting.popleft().result()
+                yield _first(waiting, keep)
         while waiting:
-            yield waiting.popleft().result()
+            yield _first(waiting, keep)
     finally:
-        for future in waiting:
-            future.cancel()
+        for task_under_way in waiting:
+            task_under_way.future.cancel()
+
+
+def _first(waiting: deque[_UnderWay[R]], keep: Callable[[int, R], None] | None) -> R:
+    """Takes the first result when it is there; those that come before their turn are kept meanwhile."""
+    while not waiting[0].kept:
+        wait([one.future for one in waiting if not one.kept], return_when=FIRST_COMPLETED)
+        for one in waiting:
+            if not one.kept and one.future.done():
+                one.kept = True
+                # An error is raised when the turn of its task comes.
+                if keep is not None and one.future.exception() is None:
+                    keep(one.index, one.future.result())
+    return waiting.popleft().future.result()
+
+
+def _alone(
+    function: Callable[[T], R], tasks: Iterable[T], keep: Callable[[int, R], None] | None
+) -> Generator[R, None, None]:
+    for index, task in enumerate(tasks):
+        result = function(task)
+        if keep is not None:
+            keep(index, result)
+        yield result
+
+
+def _begin(start: Callable[[], None]) -> None:
+    """The beginning of a worker: it ends with its parent, however that ended, instead of waiting for ever."""
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    start()
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
 
 
 @contextmanager

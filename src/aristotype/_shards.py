@@ -105,16 +105,18 @@ def resumable_map(
         tasks = map(task, range(len(keys)))
         yield from ordered_map(function, tasks, processes=processes, start=start, executor=executor)
         return
-    missing = (task(index) for index, key in enumerate(keys) if key not in shards)
-    results = ordered_map(function, missing, processes=processes, start=start, executor=executor)
+    missing = [index for index, key in enumerate(keys) if key not in shards]
+
+    def keep(place: int, result: R) -> None:
+        shards.write(keys[missing[place]], result.to_arrow())
+
+    results = ordered_map(function, map(task, missing), processes=processes, start=start, executor=executor, keep=keep)
     try:
         for index, key in enumerate(keys):
             if key in shards:
                 kept = shards.read(key)
                 yield function(task(index)) if kept is None else read(kept)
             else:
-                result = next(results)
-                shards.write(key, result.to_arrow())
-                yield result
+                yield next(results)
     finally:
         results.close()

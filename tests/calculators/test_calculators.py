@@ -47,6 +47,7 @@ def chgnet():
     return load_potential("chgnet", device="cpu")
 
 
+@pytest.mark.filterwarnings("ignore:Converting a tensor with requires_grad")  # in the package's own batches
 def test_crystal_features_are_those_of_the_package(chgnet):
     """Of all crystals at once against one at a time; single precision, other orders of the sums."""
     from chgnet.model.model import CHGNet

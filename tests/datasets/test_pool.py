@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import io
 import os
+import subprocess
 import sys
+import time
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 
@@ -69,3 +72,62 @@ def test_nothing_is_shown_unasked(capsys):
     with _progress.shown(False, "prepare x", 10) as update:
         update(10, 10, 3)
     assert capsys.readouterr() == ("", "")
+
+
+def slow_first(number: int) -> int:
+    """The first task ends after all others."""
+    time.sleep(1.5 if number == 0 else 0.01)
+    return number
+
+
+def test_results_are_kept_before_their_turn():
+    kept: list[int] = []
+    found = ordered_map(
+        slow_first, range(6), processes=2, start=start_worker, keep=lambda index, result: kept.append(index)
+    )
+    assert next(found) == 0
+    assert len(kept) > 1 and kept[-1] == 0  # the others of the window came first
+    assert list(found) == [1, 2, 3, 4, 5]
+    assert sorted(kept) == [0, 1, 2, 3, 4, 5]
+
+
+def test_what_cannot_be_kept_ends_the_work():
+    def refuse(index: int, result: int) -> None:
+        raise OSError("the disk is full")
+
+    for processes in (1, 2):
+        with pytest.raises(OSError, match="the disk is full"):
+            list(ordered_map(slow_first, range(3), processes=processes, start=start_worker, keep=refuse))
+
+
+WAITING = """
+import os, time
+from aristotype._pool import ordered_map
+from aristotype.crystal import start_worker
+from tests.datasets.test_pool import pid_and_wait
+if __name__ == "__main__":
+    for pid in ordered_map(pid_and_wait, range(50), processes=2, start=start_worker):
+        print(pid, flush=True)
+"""
+
+
+def pid_and_wait(number: int) -> int:
+    time.sleep(0.3)
+    return os.getpid()
+
+
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="looks into /proc")
+def test_workers_end_with_their_parent_however_it_ended(tmp_path):
+    """kill -9 leaves a parent no time to tell its workers."""
+    script = tmp_path / "waiting.py"
+    script.write_text(WAITING)
+    root = Path(__file__).parents[2]
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(root / "src"), str(root)])}
+    with subprocess.Popen([sys.executable, script], env=environment, stdout=subprocess.PIPE, text=True) as process:
+        workers = {int(process.stdout.readline()) for _ in range(4)}
+        assert all(Path(f"/proc/{pid}").exists() for pid in workers)
+        process.kill()
+    deadline = time.monotonic() + 20
+    while any(Path(f"/proc/{pid}").exists() for pid in workers) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not [pid for pid in workers if Path(f"/proc/{pid}").exists()]

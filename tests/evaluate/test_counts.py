@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from aristotype import evaluate
+from aristotype.evaluate import _counts as evaluate
 from aristotype.crystal import GeneBatch, equivalents
 from aristotype.symmetry import space_group
 
