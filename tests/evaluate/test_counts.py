@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from aristotype.evaluate import _counts as evaluate
 from aristotype.crystal import GeneBatch, equivalents
+from aristotype.evaluate import _counts as evaluate
 from aristotype.symmetry import space_group
 
 
