@@ -215,3 +215,16 @@ def test_genes_without_a_geometry_are_refused(emt):
 def test_settings_out_of_range_are_refused(setting):
     with pytest.raises(ConfigError, match=next(iter(setting))):
         RelaxConfig(**setting)
+
+
+def test_a_collapsed_cell_never_reaches_the_potential():
+    """Its neighbours would fill the memory."""
+
+    class Refusing(Double):
+        def predict(self, structures):
+            raise AssertionError("it was asked")
+
+    small = encode_arrays([np.eye(3) * 1.2], [[55, 17]], [[[0, 0, 0], [0.5, 0.5, 0.5]]], tolerance=0.01)
+    found = relax_rows(small, Refusing(), RelaxConfig())
+    assert "atoms a cubic Angstrom; the limit is 0.6" in found.column("relax_end").to_pylist()[0]
+    assert found.column("energy").to_pylist() == [None]

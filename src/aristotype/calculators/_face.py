@@ -36,3 +36,15 @@ class Potential(Protocol):
     def predict(self, structures: Sequence[Atoms]) -> list[Prediction]:
         """Energies, forces and stresses."""
         ...
+
+
+MOST_DENSE = 0.6
+"""Atoms a cubic Angstrom, three times diamond: beyond it neighbours are so many that they fill the memory."""
+
+
+def too_dense(structure: Atoms) -> str:
+    """Why a structure must not be given to a potential, or nothing."""
+    density = len(structure) / abs(structure.get_volume())
+    if density <= MOST_DENSE:
+        return ""
+    return f"it has {density:.3g} atoms a cubic Angstrom; the limit is {MOST_DENSE:g}: its cell is too small"

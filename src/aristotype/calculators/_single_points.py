@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from aristotype.calculators._face import too_dense
 from aristotype.calculators._registry import load_potential
 from aristotype.crystal import CrystalTable, map_table
 
@@ -39,7 +40,7 @@ def single_points(
     executor: Executor | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> NDArray[np.float64]:
-    """Energies (n,) in eV/atom of crystals as they are; NaN where the potential gives none.
+    """Energies (n,) in eV/atom of crystals as they are; NaN where the potential gives none or atoms are too dense.
 
     Args:
         table: crystals.
@@ -78,7 +79,11 @@ def _potential(calculator: str, device: str) -> Potential:
 def _chunk(table: CrystalTable, settings: _Settings) -> CrystalTable:
     potential = _potential(settings.calculator, settings.device)
     atoms = table.to_atoms(primitive=True)
-    known = [row for row, structure in enumerate(atoms) if set(structure.numbers.tolist()) <= potential.elements]
+    known = [
+        row
+        for row, structure in enumerate(atoms)
+        if set(structure.numbers.tolist()) <= potential.elements and not too_dense(structure)
+    ]
     energies = np.full(len(table), np.nan)
     try:
         energies[known] = potential.energies([atoms[row] for row in known])

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from aristotype.calculators import load_potential
+from aristotype.calculators import load_potential, too_dense
 from aristotype.errors import UnknownNameError
 from aristotype.evaluate._magpie import magpie_fingerprints
 
@@ -37,7 +37,7 @@ def embed(table: CrystalTable, name: str, *, device: str = "auto") -> Floats:
         device: `auto`, `cpu` or `cuda`, for networks.
 
     Returns:
-        (n, d); NaN where the embedding does not know an element.
+        (n, d); NaN where the embedding does not know an element, or atoms are too dense.
 
     Raises:
         UnknownNameError: there is no such embedding.
@@ -56,6 +56,8 @@ def _chgnet(table: CrystalTable, device: str) -> Floats:
     known[[0, *potential.elements]] = True  # 0 where there is no site
     rows = np.flatnonzero(known[table.genes().elements].all(axis=1))
     structures = table.take(rows).to_atoms(primitive=True)
+    sound = [place for place, structure in enumerate(structures) if not too_dense(structure)]
+    rows, structures = rows[sound], [structures[place] for place in sound]
     # Structures of like size side by side fill the passes; the order is undone below.
     order = np.argsort([len(structure) for structure in structures], kind="stable")
     features = potential.crystal_features([structures[place] for place in order])

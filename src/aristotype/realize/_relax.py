@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 
+from aristotype.calculators import too_dense
 from aristotype.crystal import CrystalTable, Failure, element_symbol, encode_arrays, gene_keys
 from aristotype.realize._descent import Walker, descend_together
 from aristotype.realize._freedom import FullFreedom, SymmetricFreedom
@@ -73,7 +74,7 @@ def relax_rows(table: CrystalTable, potential: Potential, config: RelaxConfig) -
     """
     table.check_geometry()
     starts = [SymmetricFreedom(table.take([row])) for row in range(len(table))]
-    outcomes = [_unfit(start.structure(start.start), potential) for start in starts]
+    outcomes = [_unfit(start.structure(start.start), potential, config) for start in starts]
     rows = [row for row, outcome in enumerate(outcomes) if not outcome.end]
     freedoms = [starts[row] for row in rows]
     refusals = [_Limits(outcomes[row].before, config) for row in rows]
@@ -97,13 +98,16 @@ def relax_rows(table: CrystalTable, potential: Potential, config: RelaxConfig) -
     return _table(table, outcomes, potential, config)
 
 
-def _unfit(structure: AseAtoms, potential: Potential) -> _Outcome:
+def _unfit(structure: AseAtoms, potential: Potential, config: RelaxConfig) -> _Outcome:
     """The outcome of a row before anything is done: with an end where nothing can be."""
     outcome = _Outcome(before=structure, after=structure)
     unknown = sorted(set(structure.numbers.tolist()) - potential.elements)
     if unknown:
         names = ", ".join(element_symbol(number) for number in unknown)
         outcome.end = f"{potential.name} does not know {names}"
+    else:
+        # Before the potential sees it: the neighbours of a collapsed cell fill the memory.
+        outcome.end = too_dense(structure) or _too_close(structure, config.min_distance)
     return outcome
 
 
@@ -121,10 +125,12 @@ class _Limits:
         change = structure.get_volume() / self._volume
         if not 1 / config.max_volume_change < change < config.max_volume_change:
             return f"its volume changed by a factor of {change:.3g}; the limit is {config.max_volume_change:g}"
-        closest = closest_distance(structure, config.min_distance)
-        if closest < config.min_distance:
-            return f"two atoms are {closest:.2f} Angstrom apart; the limit is {config.min_distance:g}"
-        return ""
+        return _too_close(structure, config.min_distance)
+
+
+def _too_close(structure: AseAtoms, limit: float) -> str:
+    closest = closest_distance(structure, limit)
+    return f"two atoms are {closest:.2f} Angstrom apart; the limit is {limit:g}" if closest < limit else ""
 
 
 def closest_distance(structure: AseAtoms, reach: float) -> float:
