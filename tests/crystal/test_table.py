@@ -277,3 +277,8 @@ def test_an_empty_batch_makes_an_empty_table():
     empty = GeneBatch.from_lists([], [], [])
     assert len(CrystalTable.from_genes(empty)) == 0
     assert len(CrystalTable.from_genes(empty).genes()) == 0
+
+
+def test_a_slice_may_have_any_step():
+    empty = CrystalTable.concatenate([])
+    assert len(empty[:: 2**63]) == len(empty[:: -(2**63)]) == 0

@@ -256,7 +256,7 @@ class CrystalTable:
             start, stop, step = index.indices(len(self))
             if step == 1:
                 return self._trusted(self._table.slice(start, max(0, stop - start)))
-            return self._trusted(self._table.take(np.arange(start, stop, step)))
+            return self._trusted(self._table.take(pa.array(list(range(start, stop, step)), pa.int64())))
         if not -len(self) <= index < len(self):
             raise IndexError(f"row {index} of a table with {len(self)} rows")
         return row_object(self._table.select(COLUMNS.names).slice(index % len(self), 1).to_pylist()[0])
