@@ -91,9 +91,16 @@ def test_structures_that_cannot_be_read_count_as_submitted(folder, invoke, tmp_p
     (tmp_path / "files" / "broken.cif").write_text("data_x\n_cell_length_a 1\n")
     out = tmp_path / "report"
     result = invoke(*arguments(folder, tmp_path / "files"), "--out", out)
-    assert result.exit_code == 0, result.output
-    counts = json.loads((out / "evaluation.json").read_text())["sets"][0]["counts"]
+    assert result.exit_code == 1, result.output
+    found = json.loads((out / "evaluation.json").read_text())
+    counts = found["sets"][0]["counts"]
     assert (counts["submitted"], counts["built"]) == (4, 3)
+    assert [failure["id"] for failure in found["failures"]] == ["broken"] and "failed: broken" in result.output
+    drawn = tmp_path / "drawn"
+    assert invoke(*arguments(folder, tmp_path / "files"), "-n", 3, "--seed", 1, "--out", drawn).exit_code == 1
+    assert json.loads((drawn / "evaluation.json").read_text())["sets"][0]["counts"]["submitted"] == 3
+    result = invoke(*arguments(folder), "--truth", tmp_path / "files", "--out", tmp_path / "none")
+    assert result.exit_code == 2 and "cannot be read" in " ".join(result.output.split())
 
 
 def test_fewer_structures_are_drawn_by_the_seed(folder, invoke, tmp_path):
@@ -132,6 +139,32 @@ def test_mistakes_are_told(folder, invoke, tmp_path, change, message):
     assert result.exit_code == 2, result.output
     assert message in " ".join(result.output.split())
     assert not (tmp_path / "report").exists()
+
+
+def test_too_many_sets_and_empty_ones_are_refused_before_the_work(folder, invoke, tmp_path):
+    table = CrystalTable.read(folder / "made.parquet")
+    repeated = CrystalTable.concatenate(
+        [table.with_columns(id=[f"{k}-{name}" for name in table.ids]) for k in range(3)]
+    )
+    repeated[:13].with_columns(model=[str(row) for row in range(13)]).write(tmp_path / "many.parquet")
+    result = invoke(*arguments(folder, tmp_path / "many.parquet"), "--out", tmp_path / "none")
+    assert result.exit_code == 2 and "at most 12" in " ".join(result.output.split()) and "validity" not in result.output
+    table[:0].write(tmp_path / "empty.parquet")
+    for command in (arguments(folder, tmp_path / "empty.parquet"), ["relax", tmp_path / "empty.parquet"]):
+        result = invoke(*command, "--out", tmp_path / "none")
+        assert result.exit_code == 2 and "has no rows" in " ".join(result.output.split())
+    result = invoke(
+        *arguments(folder, folder / "made.parquet", folder / "made.parquet"), "--submitted", 50, "--out", "x"
+    )
+    assert result.exit_code == 2 and "evaluate that set by itself" in " ".join(result.output.split())
+
+
+def test_energies_of_another_potential_are_refused(folder, invoke, tmp_path):
+    """Against the hull in the package, which is of CHGNet."""
+    options = ["--reference", folder / "known.parquet", "--protocol", "wyformer"]
+    result = invoke("evaluate", folder / "made.parquet", *options, "--out", tmp_path / "none")
+    assert result.exit_code == 2, result.output
+    assert f"the energies are by {EMT}, and the hull is of chgnet-0.3.0" in " ".join(result.output.split())
 
 
 def test_hull_build_counts_and_refuses(folder, invoke, tmp_path):

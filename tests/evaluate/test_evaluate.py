@@ -181,6 +181,12 @@ def test_bad_input_is_told(made, reference, hull):
         evaluate(without_geometry(made), reference=reference)
     with pytest.raises(InputError, match="has the splits"):
         load_reference(reference, ("other",), "test")
+    with pytest.raises(TableError, match="the column energy is of type"):
+        evaluate(made.with_columns(energy="low"), reference=reference, protocol="wyformer", hull=hull)
+    with pytest.raises(TableError, match="split is of type"):
+        load_reference(reference.with_columns(split=3), ("train",), "test")
+    with pytest.raises(InputError, match="has no rows"):
+        load_reference(reference[:0], ("train",), "test")
     with pytest.raises(TableError, match="genes and have no geometry"):
         load_reference(without_geometry(reference), ("train",), "test")
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -12,8 +11,8 @@ import typer
 
 from aristotype._files import atomic_directory, output_lock, printable, refuse_overwrite
 from aristotype.cli import _types as types
-from aristotype.cli._console import complain, say, show_table
-from aristotype.cli._input import read_input
+from aristotype.cli._console import SOME_FAILED, complain, list_failures, say, show_table
+from aristotype.cli._input import read_input, read_whole
 from aristotype.errors import InputError, OutputError
 
 if TYPE_CHECKING:
@@ -94,12 +93,13 @@ def evaluate(
     rules = protocol_named(protocol)
     _check_out(out, force)
     above = read_hull(hull)
-    predicted = None if truth is None else read_input([truth], tolerance=tolerance, processes=processes).table
+    predicted = None if truth is None else read_whole(truth, tolerance=tolerance, processes=processes)
     known = load_reference(_reference(reference), rules.novel_against, compare)
     with output_lock(out):
         _check_out(out, force)
         results = []
-        for name, table, asked in _sets(paths, submitted, number, seed, tolerance, processes):
+        sets, lost = _sets(paths, submitted, number, seed, tolerance, processes)
+        for name, table, asked in sets:
             summary, rows = evaluate_table(
                 table,
                 reference=known,
@@ -117,13 +117,16 @@ def evaluate(
         with atomic_directory(out, marker=SUMMARY) as folder:
             for summary, rows in results:
                 rows.write(folder / f"{summary['name']}.parquet")
-            text = json.dumps(
-                {"sets": [summary for summary, _ in results]}, indent=1, ensure_ascii=False, allow_nan=False
-            )
+            failures = [{"id": name, "reason": reason} for name, reason in lost]
+            content = {"sets": [summary for summary, _ in results], "failures": failures}
+            text = json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False)
             (folder / SUMMARY).write_text(text + "\n", encoding="utf-8")
             pages = [(summary, rows.arrow) for summary, rows in results]
             write_page(folder / "report.html", pages, known.compared.arrow, reference_name=known.name)
     _show([summary for summary, _ in results], out)
+    if lost:
+        list_failures(lost, str(printable(out / SUMMARY)))
+        raise typer.Exit(SOME_FAILED)
 
 
 def _tell(name: str, stage: str) -> None:
@@ -147,21 +150,33 @@ def _reference(name: str) -> str | Path:
 
 def _sets(
     paths: list[Path], submitted: int | None, number: int | None, seed: int, tolerance: float, processes: int
-) -> Iterator[tuple[str, CrystalTable, int]]:
-    """Name, structures and number submitted of every set, with names that differ."""
-    if submitted is not None and len(paths) > 1:
-        raise InputError(f"--submitted {submitted} is given for {len(paths)} sets; evaluate that set by itself")
-    taken: set[str] = set()
+) -> tuple[list[tuple[str, CrystalTable, int]], list[tuple[str, str]]]:
+    """Name, structures and number submitted of every set, with names that differ; and what could not be read."""
+    from aristotype.evaluate import MAX_SETS
+
+    if submitted is not None and number is not None:
+        raise InputError(f"--submitted {submitted} is of a whole set, and -n {number} draws a part; give one of them")
+    sets: list[tuple[str, CrystalTable, int]] = []
+    lost: list[tuple[str, str]] = []
     for path in paths:
         found = read_input([path], tolerance=tolerance, processes=processes)
-        for name, table in _by_model(path, found.table):
-            while name in taken:
+        lost += found.failures
+        parts = _by_model(path, found.table)
+        for name, table in parts:
+            while name in {taken for taken, _, _ in sets}:
                 name += "_2"
-            taken.add(name)
-            asked = submitted or len(table) + len(found.failures)
-            if number is not None and number < len(table):
-                table, asked = _drawn(table, number, seed), number
-            yield name, table, asked
+            # Of several models nobody knows whose a structure was that cannot be read.
+            asked = len(table) + (len(found.failures) if len(parts) == 1 else 0)
+            if number is not None and number < asked:
+                table, asked = _drawn(table, asked, number, seed), number
+            sets.append((name, table, asked))
+    if submitted is not None and len(sets) > 1:
+        raise InputError(f"--submitted {submitted} is given for {len(sets)} sets; evaluate that set by itself")
+    if len(sets) > MAX_SETS:
+        raise InputError(f"{len(sets)} sets are given, and a page shows at most {MAX_SETS}; evaluate fewer at a time")
+    if submitted is not None:
+        sets = [(name, table, submitted) for name, table, _ in sets]
+    return sets, lost
 
 
 def _by_model(path: Path, table: CrystalTable) -> list[tuple[str, CrystalTable]]:
@@ -177,10 +192,12 @@ def _file_name(name: str) -> str:
     return "".join(c if c.isalnum() or c in "-_.+ " else "_" for c in name).strip(". ") or "set"
 
 
-def _drawn(table: CrystalTable, number: int, seed: int) -> CrystalTable:
+def _drawn(table: CrystalTable, total: int, number: int, seed: int) -> CrystalTable:
+    """The rows among some that are drawn of all that were submitted, those that could not be read coming last."""
     import numpy as np
 
-    return table.take(np.sort(np.random.default_rng(seed).choice(len(table), number, replace=False)))
+    rows = np.sort(np.random.default_rng(seed).choice(total, number, replace=False))
+    return table.take(rows[rows < len(table)])
 
 
 def _show(summaries: list[dict[str, Any]], out: Path) -> None:

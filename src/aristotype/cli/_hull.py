@@ -12,6 +12,7 @@ from aristotype._files import output_lock, printable, refuse_overwrite
 from aristotype._shards import Shards
 from aristotype.cli import _types as types
 from aristotype.cli._console import progress, say, seconds_text
+from aristotype.cli._input import read_whole
 
 if TYPE_CHECKING:
     from aristotype.evaluate import Hull, Known
@@ -108,11 +109,10 @@ def _known(names: list[str], processes: int) -> list[Known]:
     from aristotype.datasets import DATASETS, load_dataset
     from aristotype.evaluate import Known
 
-    out = []
-    for name in names:
-        table = load_dataset(name if name in DATASETS else Path(name), processes=processes)
-        out.append(Known(name, table))
-    return out
+    return [
+        Known(name, load_dataset(name, processes=processes) if name in DATASETS else read_whole(Path(name)))
+        for name in names
+    ]
 
 
 def _seconds(known: list[Known], calculator: str, device: str) -> float:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from aristotype._files import printable
+from aristotype._files import atomic_path, printable
 from aristotype.errors import InputError
 
 if TYPE_CHECKING:
@@ -59,10 +60,43 @@ def read_input(paths: list[Path], *, tolerance: float = 0.1, processes: int = 1)
         )
     path = paths[0]
     if single and _of_generate(path):
-        return Input(CrystalTable.read(path / "crystals.parquet"), [])
-    if single and is_table(path):
-        return Input(CrystalTable.read(path), [])
-    return _encoded(paths, tolerance, processes)
+        found = Input(CrystalTable.read(path / "crystals.parquet"), [])
+    elif single and is_table(path):
+        found = Input(CrystalTable.read(path), [])
+    else:
+        found = _encoded(paths, tolerance, processes)
+    if not len(found.table):
+        raise InputError(f"{printable(path)} has no rows; there is nothing to do")
+    return found
+
+
+def read_whole(path: Path, *, tolerance: float = 0.1, processes: int = 1) -> CrystalTable:
+    """Reads crystals of which none may be missing.
+
+    Raises:
+        InputError: as `read_input`, or some could not be read.
+    """
+    found = read_input([path], tolerance=tolerance, processes=processes)
+    if found.failures:
+        name, reason = found.failures[0]
+        raise InputError(
+            f"{len(found.failures)} structures of {printable(path)} cannot be read, first {name!r}: {reason}; correct "
+            "them or take them out"
+        )
+    return found.table
+
+
+def write_failures(failures: list[tuple[str, str]], out: Path) -> Path:
+    """Writes ids and reasons beside an output, where there are any; returns the place."""
+    path = out.with_name(out.name + ".report.json")
+    if failures:
+        content = {"failures": [{"id": name, "reason": reason} for name, reason in failures]}
+        with atomic_path(path) as temporary:
+            text = json.dumps(content, indent=1, ensure_ascii=False) + "\n"
+            temporary.write_bytes(text.encode("utf-8", "backslashreplace"))
+    else:
+        path.unlink(missing_ok=True)  # of the output that is replaced
+    return path
 
 
 def _of_generate(path: Path) -> bool:

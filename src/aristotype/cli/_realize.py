@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from aristotype._files import atomic_path, output_lock, printable, refuse_overwrite
+from aristotype._files import output_lock, printable, refuse_overwrite
 from aristotype._shards import Shards
 from aristotype.cli import _types as types
 from aristotype.cli._console import SOME_FAILED, list_failures, progress, say, seconds_text
-from aristotype.cli._input import read_input
+from aristotype.cli._input import read_input, read_whole, write_failures
 from aristotype.errors import ConfigError, InputError
 
 if TYPE_CHECKING:
@@ -61,7 +61,8 @@ def realize(
 
     work = _work(minima, known, trials, seed)
     refuse_overwrite(out, force or dry_run)
-    table = without_geometry(read_input([path]).table)
+    source = read_input([path])
+    table = without_geometry(source.table)
     if dry_run:
         left = realize_seconds(table, work) / processes
         say(f"{len(table):,} genes to realise, about {seconds_text(left)}")
@@ -76,12 +77,13 @@ def realize(
         if not len(found):
             shards.remove()
             raise InputError(f"none of {len(table)} genes got a geometry; the first: {failures[0].reason}")
-        report = _report(failures, out)
+        lost = source.failures + [(failure.id, failure.reason) for failure in failures]
+        report = write_failures(lost, out)
         found.write(out, force=True)
         shards.remove()
     say(f"{len(found):,} crystals of {len(table) - len(failures):,} genes in {printable(out)}")
-    if failures:
-        list_failures([(failure.id, failure.reason) for failure in failures], str(printable(report)))
+    if lost:
+        list_failures(lost, str(printable(report)))
         raise typer.Exit(SOME_FAILED)
 
 
@@ -96,19 +98,5 @@ def _work(
         if known is not None:
             raise ConfigError(f"--known {printable(known)} is for the search for minima; give --minima too")
         return partial(realize_many, seed=seed, config=RealizeConfig(**given))
-    crystals = None if known is None else read_input([known]).table
+    crystals = None if known is None else read_whole(known)
     return partial(minima_many, seed=seed, keep=minima, config=MinimaConfig(**given), known=crystals)
-
-
-def _report(failures: list[Failure], out: Path) -> Path:
-    """Writes what failed beside the table, where something did; returns the place."""
-    import json
-
-    path = out.with_name(out.name + ".report.json")
-    if failures:
-        content = {"failures": [{"id": failure.id, "reason": failure.reason} for failure in failures]}
-        with atomic_path(path) as temporary:
-            temporary.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-    else:
-        path.unlink(missing_ok=True)  # of the table that is replaced
-    return path

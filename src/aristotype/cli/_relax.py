@@ -11,7 +11,7 @@ from aristotype._files import output_lock, printable, refuse_overwrite
 from aristotype._shards import Shards
 from aristotype.cli import _types as types
 from aristotype.cli._console import SOME_FAILED, list_failures, progress, say, seconds_text
-from aristotype.cli._input import Crystals, read_input
+from aristotype.cli._input import Crystals, read_input, write_failures
 from aristotype.errors import InputError
 
 if TYPE_CHECKING:
@@ -92,8 +92,9 @@ def relax(
         shards.remove()
     _show(relaxed, str(printable(out)))
     failures = found.failures + [(row.id, row.reason) for row in relax_failures(relaxed)]
+    report = write_failures(failures, out)
     if failures:
-        list_failures(failures, f"the column relax_end of {printable(out)}")
+        list_failures(failures, str(printable(report)))
         raise typer.Exit(SOME_FAILED)
 
 
@@ -110,5 +111,5 @@ def _show(relaxed: CrystalTable, where: str) -> None:
     told += [f"{failed:,} failed"] * bool(failed)
     say(f"{len(relaxed):,} crystals in {where}: {', '.join(told)}")
     if np.isfinite(drop).any():
-        kept = sum(relaxed.column("gene_kept").to_pylist())
+        kept = sum(map(bool, relaxed.column("gene_kept").to_pylist()))
         say(f"  energy fell by {np.nanmedian(drop):.3f} eV/atom (median); {kept:,} of {len(relaxed):,} kept their gene")

@@ -57,6 +57,7 @@ from aristotype.evaluate._page import write_page
 from aristotype.evaluate._protocols import PROTOCOLS, Protocol, protocol_named
 from aristotype.evaluate._reference import Reference, load_reference
 from aristotype.evaluate._render import GENE_ROWS, Row, metrics_table
+from aristotype.evaluate._sets import MAX_SETS
 from aristotype.evaluate._smact import charge_balanced, formula_is_charge_balanced
 from aristotype.evaluate._stability import heights, stability
 from aristotype.evaluate._symmetry import Kept, fidelity_metrics, symmetry_kept, symmetry_metrics
@@ -66,6 +67,7 @@ __all__ = [
     "CONFIDENCE",
     "CSP_MATCHER",
     "GENE_ROWS",
+    "MAX_SETS",
     "METRICS",
     "PROTOCOL",
     "PROTOCOLS",

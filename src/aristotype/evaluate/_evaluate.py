@@ -93,7 +93,8 @@ def evaluate(
     else:
         notes.append(f"No structure is left to compare distributions of ({rules.population}).")
     metrics |= _relaxation(judged.rows)
-    predicted = {} if truth is None else _prediction(built, truth, processes, resamples, seed)
+    may_match = judged.validity.valid if rules.denominator == "valid" else None
+    predicted = {} if truth is None else _prediction(built, truth, may_match, processes, resamples, seed)
     summary = {
         "name": name,
         "protocol": rules.to_dict(),
@@ -165,16 +166,17 @@ def _figures(
     found = symmetry_metrics(table.genes(), known.compared.genes(), resamples=resamples, seed=seed)
     found |= distribution_metrics(table, known.compared, resamples=resamples, seed=seed)
     found |= composition_metrics(table, known.compared, notes)
+    metrics = {key: (value, len(table)) for key, value in found.items()}
     if fingerprints:
         say("fingerprints")
-        found |= structure_metrics(
+        metrics |= structure_metrics(
             table, known.compared, known.known, count=fingerprints, seed=seed, processes=processes, notes=notes
         )
-    return {key: (value, len(table)) for key, value in found.items()}
+    return metrics
 
 
 def _prediction(
-    table: CrystalTable, truth: CrystalTable, processes: int, resamples: int, seed: int
+    table: CrystalTable, truth: CrystalTable, valid: Flags | None, processes: int, resamples: int, seed: int
 ) -> dict[str, dict[str, Any]]:
     """Figures of structure prediction, as the summary writes them."""
     place = {name: row for row, name in enumerate(truth.ids)}
@@ -185,20 +187,26 @@ def _prediction(
             f"{len(unknown)} of {len(names)} rows predict structures that are not among the {len(place)} of the truth, "
             f"first {unknown[0]!r}; name the targets in a column `target`, or give rows the ids of what they predict"
         )
-    found = csp_distances(table, truth, targets=[place[name] for name in names], processes=processes)
+    targets = [place[name] for name in names]
+    found = csp_distances(table, truth, targets=targets, valid=valid, processes=processes)
     return csp_metrics(found, resamples=resamples, seed=seed)
 
 
 def _relaxation(rows: CrystalTable) -> dict[str, tuple[Interval, int]]:
     """Means over rows that were relaxed, where the columns of `relax` are there."""
     metrics: dict[str, tuple[Interval, int]] = {}
+    if "relax_end" in rows.columns and "energy" in rows.columns:
+        # What failed stands where it began, and would count as kept.
+        energies = np.array(rows.column("energy").to_pylist(), dtype=np.float64)
+        rows = rows.filter(np.isfinite(energies))
 
     def add(key: str, values: np.ndarray[Any, np.dtype[np.float64]]) -> None:
         sound = values[np.isfinite(values)]
         if len(sound):
             spread = 1.96 * float(sound.std(ddof=1)) / np.sqrt(len(sound)) if len(sound) > 1 else 0.0
             mean = float(sound.mean())
-            metrics[key] = (Interval(value=mean, low=mean - spread, high=mean + spread), len(sound))
+            least = 0.0 if (sound >= 0).all() else -np.inf
+            metrics[key] = (Interval(value=mean, low=max(least, mean - spread), high=mean + spread), len(sound))
 
     def numbers(column: str) -> np.ndarray[Any, np.dtype[np.float64]]:
         return np.array(rows.column(column).to_pylist(), dtype=np.float64)
@@ -241,7 +249,8 @@ def _notes(judged: Judged, rules: Protocol, hull: Hull | None) -> list[str]:
         missing = [name for name in judged.rows.column("hull_missing").to_pylist() if name]
         if missing:
             notes.append(f"{len(missing)} structures hold an element without an entry, {missing[0]} first: not stable.")
-        without = sum(value is None for value in judged.rows.column("energy").to_pylist())
+        energies = np.array(judged.rows.column("energy").to_pylist(), dtype=np.float64)
+        without = int((~np.isfinite(energies)).sum())
         if without:
             notes.append(f"{without} structures have no energy and count as not stable.")
     return notes

@@ -55,7 +55,7 @@ def structure_metrics(
     seed: int,
     processes: int,
     notes: list[str],
-) -> dict[str, Interval]:
+) -> dict[str, tuple[Interval, int]]:
     """Coverage, diversity and moments by CrystalNN fingerprints, and figures of CHGNet features.
 
     Args:
@@ -66,6 +66,9 @@ def structure_metrics(
         seed: of the draw.
         processes: worker processes.
         notes: takes what a reader must know.
+
+    Returns:
+        name to figure and to how many structures it is over: those of the reference for `recall`.
     """
     from aristotype.datasets import cache_folder
 
@@ -88,7 +91,8 @@ def structure_metrics(
     found = frechet_distance(sound, known_sound, embedding="crystalnn", ridge=_RIDGE)
     metrics["vendi_crystalnn"] = Interval(value=vendi_score(sound[np.abs(sound).max(axis=1) > 0]))
     metrics["frechet_crystalnn"] = Interval(value=found.value)
-    return metrics | _of_chgnet(few, others, notes)
+    metrics |= _of_chgnet(few, others, notes)
+    return {name: (value, len(others) if name.endswith("recall") else len(few)) for name, value in metrics.items()}
 
 
 def _of_chgnet(table: CrystalTable, reference: CrystalTable, notes: list[str]) -> dict[str, Interval]:

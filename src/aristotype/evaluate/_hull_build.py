@@ -21,6 +21,7 @@ from aristotype.errors import DataUnavailableError, InputError
 from aristotype.evaluate._counts import compositions
 from aristotype.evaluate._hull import Floats, Formula, HullPoints, Ints
 from aristotype.evaluate._hull_file import Hull, formation_energies, symbols
+from aristotype.evaluate._stability import MIN_FORMATION_ENERGY
 
 ELEMENTS_FILE = "mp_elemental_reference_entries_2023-02-07.json.gz"
 """Corrected energies of the elements of the Materials Project, as Matbench Discovery publishes them."""
@@ -80,6 +81,9 @@ def build_hull(
     """
     if not sum(len(source.table) for source in known):
         raise InputError("there is no known structure to build a hull from; name a dataset or a table")
+    # What can fail at once does so before the work.
+    potential = load_potential(calculator, device)
+    published = elemental_references() if references == "mp" else None
     totals = [
         single_points(
             source.table,
@@ -94,24 +98,28 @@ def build_hull(
     ]
     amounts = [compositions(source.table.genes()) for source in known]
     every, total = np.concatenate(amounts), np.concatenate(totals)
-    zero = elemental_references() if references == "mp" else own_references(every, total)
+    zero = own_references(every, total) if published is None else published
     relaxed = 0
     if relax is not None:
         total, relaxed = _relaxed(known, every, total, zero, relax)
     labels = np.concatenate([_labels(source.table) for source in known])
     formation = formation_energies(every, total, zero)
     surface = labels[:, 0] - labels[:, 1]
+    collapsed = formation < MIN_FORMATION_ENERGY
+    formation[collapsed] = np.nan
     about = {
         "calculator": calculator,
-        "fingerprint": load_potential(calculator, device).fingerprint,
+        "potential": potential.name,
+        "fingerprint": potential.fingerprint,
         "references": symbols(zero),
         "sources": [{"name": source.name, "rows": len(source.table)} for source in known],
         "relaxed": relaxed,
         "without_energy": int((~np.isfinite(formation)).sum()),
+        "unphysical": int(collapsed.sum()),
         "deviation": deviation(formation, labels[:, 0]),
         "aristotype": package_version(),
     }
-    return _joined(every, formation, surface, about)
+    return _joined(every, formation, surface, zero, about)
 
 
 def elemental_references(folder: str | os.PathLike[str] | None = None) -> Floats:
@@ -189,15 +197,15 @@ def _relaxed(
     return out, int(near.sum())
 
 
-def _joined(amounts: Ints, formation: Floats, surface: Floats, about: dict[str, Any]) -> Hull:
+def _joined(amounts: Ints, formation: Floats, surface: Floats, zero: Floats, about: dict[str, Any]) -> Hull:
     """The lowest entry of each formula, of labels and of the calculator.
 
-    Elements are at zero among labels; so are elements of which the calculator saw no structure.
+    Elements are at zero among labels; so are those with a reference energy of which the calculator saw no structure.
     """
     labelled, computed = np.isfinite(surface), np.isfinite(formation)
     present = np.flatnonzero(amounts.any(axis=0))
     seen = amounts[computed & ((amounts > 0).sum(axis=1) == 1)].any(axis=0)
-    unseen = present[~seen[present]]
+    unseen = present[~seen[present] & np.isfinite(zero[present])]
     about["elements_without_structure"] = [element_symbol(number) for number in unseen.tolist()]
     entries: list[tuple[Formula, float, bool]] = []
     for flags, energy, elements, own in ((labelled, surface, present, False), (computed, formation, unseen, True)):

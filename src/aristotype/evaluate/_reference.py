@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from aristotype.crystal import CrystalTable
-from aristotype.errors import InputError
+from aristotype.errors import InputError, TableError
 
 if TYPE_CHECKING:
     import os
@@ -53,6 +53,8 @@ def load_reference(
     else:
         name, table, notes = _loaded(reference)
     table.check_geometry()
+    if not len(table):
+        raise InputError(f"the reference {name} has no rows; there is nothing to compare with")
     present = _splits(table)
     if not present:
         return Reference(name=name, known=table, compared=table, splits="all rows", notes=notes)
@@ -87,4 +89,7 @@ def _loaded(reference: str | os.PathLike[str]) -> tuple[str, CrystalTable, tuple
 def _splits(table: CrystalTable) -> set[str]:
     if "split" not in table.columns:
         return set()
-    return {split for split in table.column("split").unique().to_pylist() if split}
+    found = {split for split in table.column("split").unique().to_pylist() if split}
+    if not all(isinstance(split, str) for split in found):
+        raise TableError(f"the reference's column split is of type {table.column('split').type}; splits are names")
+    return found

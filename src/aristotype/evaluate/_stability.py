@@ -8,7 +8,8 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from aristotype.errors import TableError
+from aristotype.crystal import element_symbol
+from aristotype.errors import InputError, TableError
 from aristotype.evaluate._counts import compositions
 from aristotype.evaluate._hull import Floats, Kind
 from aristotype.evaluate._hull_file import Hull
@@ -39,10 +40,12 @@ def stability(table: CrystalTable, hull: Hull, *, kind: Kind | None = None, min_
         element is missing, and where the structure is not physical.
 
     Raises:
-        TableError: there is no column `energy`.
+        TableError: there is no column `energy`, or it holds no numbers.
+        InputError: the energies are of another potential than the hull's.
         UnknownNameError: the file does not hold that hull.
     """
     kind = kind or hull.default_kind
+    _check_calculator(table, hull)
     energy = _energies(table)
     amounts = compositions(table.genes())
     formation = hull.formation_energies(amounts, energy)
@@ -57,7 +60,7 @@ def stability(table: CrystalTable, hull: Hull, *, kind: Kind | None = None, min_
             columns["e_above_hull"] = columns[f"e_above_hull_{name}"]
     columns["hull_entries"] = pa.array(chosen.entries, pa.int32())
     columns["hull_confidence"] = pa.array(chosen.confidence(), pa.string())
-    columns["hull_missing"] = pa.array([name or None for name in chosen.missing], pa.string())
+    columns["hull_missing"] = pa.array(_missing(amounts, hull, chosen.missing), pa.string())
     columns["unphysical"] = pa.array(unphysical, pa.bool_())
     return columns
 
@@ -68,13 +71,40 @@ def heights(columns: dict[str, Any], name: str = "e_above_hull") -> Floats:
     return out
 
 
+def _check_calculator(table: CrystalTable, hull: Hull) -> None:
+    """Energies of two potentials have different zeros: above one hull only those of its own mean anything."""
+    own = hull.about.get("potential")
+    if own is None or "calculator" not in table.columns:
+        return
+    others = sorted({name for name in table.column("calculator").to_pylist() if name is not None} - {own})
+    if others:
+        raise InputError(
+            f"the energies are by {', '.join(others)}, and the hull is of {own}; relax the structures with it, or give "
+            "a hull that `aristotype hull build --calculator` made with the same potential"
+        )
+
+
+def _missing(amounts: NDArray[np.int64], hull: Hull, missing: tuple[str, ...]) -> list[str | None]:
+    """Elements without an entry or without a reference energy, None where there is none."""
+    unknown = np.isnan(hull.references)
+    out: list[str | None] = []
+    for row, told in zip(amounts, missing, strict=True):
+        names = set(told.split()) | {element_symbol(number) for number in np.flatnonzero((row > 0) & unknown).tolist()}
+        out.append(" ".join(sorted(names)) or None)
+    return out
+
+
 def _energies(table: CrystalTable) -> Floats:
     if "energy" not in table.columns:
         raise TableError(
             f"the table has no column energy, only {', '.join(table.columns)}; relax it first (`aristotype relax`), or "
             "add total energies in eV/atom"
         )
-    out: Floats = np.array(table.column("energy").to_pylist(), dtype=np.float64)
+    try:
+        out: Floats = np.array(table.column("energy").to_pylist(), dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        kind = table.column("energy").type
+        raise TableError(f"the column energy is of type {kind}; total energies in eV/atom are numbers") from error
     return out
 
 

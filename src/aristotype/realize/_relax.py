@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from aristotype.calculators import too_dense
 from aristotype.crystal import CrystalTable, Failure, element_symbol, encode_arrays, gene_keys
-from aristotype.realize._descent import Walker, descend_together
+from aristotype.realize._descent import ENDS, Walker, descend_together
 from aristotype.realize._freedom import FullFreedom, SymmetricFreedom
 from aristotype.realize._relax_config import RelaxConfig
 
@@ -194,6 +194,7 @@ def _table(
     for name, outcome in zip(table.ids, outcomes, strict=True):
         if name in reasons:
             outcome.fail(reasons[name])
+    failed = np.array([outcome.end not in ENDS for outcome in outcomes], bool)
     keys = (gene_keys(found.genes(), merge_enantiomorphs=True) for found in (table, every))
     columns: dict[str, Any] = {
         "energy": pa.array([_or_null(outcome.energy) for outcome in outcomes], pa.float64()),
@@ -204,9 +205,9 @@ def _table(
         "relax_steps": pa.array([outcome.steps for outcome in outcomes], pa.int32()),
         "relax_end": pa.array([outcome.end for outcome in outcomes], pa.string()),
         "space_group_before": pa.array(table.space_group, pa.int16()),
-        "gene_kept": pa.array(next(keys) == next(keys), pa.bool_()),
-        "rmsd": pa.array([_displacement(outcome.before, outcome.after) for outcome in outcomes], pa.float64()),
-        "volume_change": pa.array([outcome.volume_change for outcome in outcomes], pa.float64()),
+        "gene_kept": pa.array(next(keys) == next(keys), pa.bool_(), mask=failed),
+        "rmsd": pa.array([_displacement(one.before, one.after) for one in outcomes], pa.float64(), mask=failed),
+        "volume_change": pa.array([outcome.volume_change for outcome in outcomes], pa.float64(), mask=failed),
         "calculator": pa.array([potential.name] * len(table), pa.string()),
     }
     return every.with_columns(columns)
