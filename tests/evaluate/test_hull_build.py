@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+from importlib import import_module
 
 import numpy as np
 import pyarrow as pa
@@ -131,6 +132,35 @@ def test_relaxation_near_the_hull_only_lowers_it(labelled, elements):
         relaxed.points("calculator").evaluate(amounts).energy
         <= plain.points("calculator").evaluate(amounts).energy + 1e-9
     ).all()
+
+
+def built_with(known, fallen, monkeypatch):
+    """The hull where the energy of one row of the first source fell by 80 eV/atom, and the ids that were relaxed."""
+    energies = [np.array(source.table.column("energy").to_pylist()) for source in known]
+    if fallen is not None:
+        energies[0][fallen] -= 80.0
+    given = iter(energies)
+    module = import_module("aristotype.evaluate._hull_build")
+    monkeypatch.setattr(module, "single_points", lambda table, *_, **__: next(given))
+    asked: set[str] = set()
+
+    def relax(table, *, name):
+        asked.update(table.ids)
+        return np.full(len(table), np.nan)
+
+    return build_hull(known, calculator=EMT, references="own", relax=relax), asked
+
+
+def test_a_collapse_sinks_no_system(labelled, elements, monkeypatch):
+    """Neither the hull nor the choice of what is relaxed near it sees such an energy."""
+    known = [Known("alloys", labelled), Known("elements", elements)]
+    fallen = int(((compositions(labelled.genes()) > 0).sum(axis=1) > 1).argmax())
+    sound, near = built_with(known, None, monkeypatch)
+    hull, still_near = built_with(known, fallen, monkeypatch)
+    assert (sound.about["unphysical"], hull.about["unphysical"]) == (0, 1)
+    assert hull.energy.min() > -5
+    # Without one row the hull can only be higher: what was near stays near.
+    assert near - {labelled.ids[fallen]} <= still_near and labelled.ids[fallen] not in still_near
 
 
 def test_elements_of_the_materials_project_are_read(tmp_path, monkeypatch):

@@ -103,10 +103,8 @@ def build_hull(
     if relax is not None:
         total, relaxed = _relaxed(known, every, total, zero, relax)
     labels = np.concatenate([_labels(source.table) for source in known])
-    formation = formation_energies(every, total, zero)
+    formation, collapsed = _physical(every, total, zero)
     surface = labels[:, 0] - labels[:, 1]
-    collapsed = formation < MIN_FORMATION_ENERGY
-    formation[collapsed] = np.nan
     about = {
         "calculator": calculator,
         "potential": potential.name,
@@ -115,7 +113,7 @@ def build_hull(
         "sources": [{"name": source.name, "rows": len(source.table)} for source in known],
         "relaxed": relaxed,
         "without_energy": int((~np.isfinite(formation)).sum()),
-        "unphysical": int(collapsed.sum()),
+        "unphysical": collapsed,
         "deviation": deviation(formation, labels[:, 0]),
         "aristotype": package_version(),
     }
@@ -178,11 +176,18 @@ def _labels(table: CrystalTable) -> Floats:
     return out
 
 
+def _physical(amounts: Ints, total: Floats, references: Floats) -> tuple[Floats, int]:
+    """Formation energies (n,), NaN where the potential collapsed, which would sink a system; how many those are."""
+    formation = formation_energies(amounts, total, references)
+    collapsed = formation < MIN_FORMATION_ENERGY
+    return np.where(collapsed, np.nan, formation), int(collapsed.sum())
+
+
 def _relaxed(
     known: Sequence[Known], amounts: Ints, total: Floats, references: Floats, relax: Relax
 ) -> tuple[Floats, int]:
     """Total energies with those near the hull relaxed, and how many they are."""
-    formation = formation_energies(amounts, total, references)
+    formation, _ = _physical(amounts, total, references)
     sound = np.isfinite(formation)
     height = np.full(len(total), np.inf)
     hull = HullPoints(amounts[sound], formation[sound])
