@@ -87,9 +87,9 @@ def evaluate(
     judged = judge(built, known, rules, above, processes=processes, stage=stage)
     notes = [*known.notes, *rules.notes, *_notes(judged, rules, above)]
     metrics = _shares(judged, rules, total)
-    population = judged.rows.filter(_population(judged, rules))
-    if len(population):
-        metrics |= _figures(population, known, fingerprints, processes, resamples, seed, notes, stage)
+    population = _population(judged, rules)
+    if population.any():
+        metrics |= _figures(judged, population, known, fingerprints, processes, resamples, seed, notes, stage)
     else:
         notes.append(f"No structure is left to compare distributions of ({rules.population}).")
     metrics |= _relaxation(judged.rows)
@@ -151,7 +151,8 @@ def _population(judged: Judged, rules: Protocol) -> Flags:
 
 
 def _figures(
-    table: CrystalTable,
+    judged: Judged,
+    population: Flags,
     known: Reference,
     fingerprints: int,
     processes: int,
@@ -162,9 +163,17 @@ def _figures(
 ) -> dict[str, tuple[Interval, int]]:
     """Distances of distributions from those of the reference."""
     say = stage or (lambda name: None)
+    table = judged.rows.filter(population)
     say("distributions")
     found = symmetry_metrics(table.genes(), known.compared.genes(), resamples=resamples, seed=seed)
-    found |= distribution_metrics(table, known.compared, resamples=resamples, seed=seed)
+    found |= distribution_metrics(
+        table,
+        known.compared,
+        sizes=judged.sizes.filter(population),
+        reference_sizes=known.sizes,
+        resamples=resamples,
+        seed=seed,
+    )
     found |= composition_metrics(table, known.compared, notes)
     metrics = {key: (value, len(table)) for key, value in found.items()}
     if fingerprints:

@@ -6,7 +6,7 @@ with all atoms of the primitive cell and their images.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cache
 from itertools import product
 from typing import TYPE_CHECKING
@@ -42,6 +42,10 @@ class Geometry:
     volume: Floats  # (n,) cubic Angstrom
     volume_per_atom: Floats  # (n,) cubic Angstrom
     density: Floats  # (n,) g/cm^3
+
+    def filter(self, mask: NDArray[np.bool_]) -> Geometry:
+        """Those of the crystals where a mask (n,) is true."""
+        return Geometry(**{field.name: getattr(self, field.name)[mask] for field in fields(self)})
 
 
 def geometry(table: CrystalTable) -> Geometry:

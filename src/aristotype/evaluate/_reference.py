@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from aristotype.crystal import CrystalTable
 from aristotype.errors import InputError, TableError
+from aristotype.evaluate._geometry import Geometry, geometry
 
 if TYPE_CHECKING:
     import os
@@ -30,6 +32,11 @@ class Reference:
     compared: CrystalTable
     splits: str
     notes: tuple[str, ...] = ()
+
+    @cached_property
+    def sizes(self) -> Geometry:
+        """Of the structures that distributions are compared with; several sets share them."""
+        return geometry(self.compared)
 
 
 def load_reference(
