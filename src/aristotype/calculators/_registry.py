@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
@@ -61,6 +62,12 @@ def load_potential(name: str, device: str = "auto") -> Potential:
             "or module:factory of an ASE calculator"
         )
     return _from_factory(name, module, factory)
+
+
+@lru_cache(maxsize=2)
+def shared_potential(name: str, device: str = "auto") -> Potential:
+    """`load_potential`, once a process for all who ask for the same one."""
+    return load_potential(name, device)
 
 
 def _from_factory(name: str, module: str, factory: str) -> Potential:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,14 +11,13 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from aristotype.calculators._face import too_dense
-from aristotype.calculators._registry import load_potential
+from aristotype.calculators._registry import shared_potential
 from aristotype.crystal import CrystalTable, map_table
 
 if TYPE_CHECKING:
     from concurrent.futures import Executor
 
     from aristotype._shards import Shards
-    from aristotype.calculators._face import Potential
 
 _ATOMS, _ROWS = 2000, 200
 
@@ -60,7 +58,7 @@ def single_points(
         _chunk,
         table,
         _Settings(calculator, device),
-        identity=["single points", _potential(calculator, device).fingerprint],
+        identity=["single points", shared_potential(calculator, device).fingerprint],
         atoms=_ATOMS,
         rows=_ROWS,
         processes=processes,
@@ -71,13 +69,8 @@ def single_points(
     return found.column("energy").to_numpy() if len(found) else np.zeros(0)
 
 
-@lru_cache(maxsize=2)
-def _potential(calculator: str, device: str) -> Potential:
-    return load_potential(calculator, device)
-
-
 def _chunk(table: CrystalTable, settings: _Settings) -> CrystalTable:
-    potential = _potential(settings.calculator, settings.device)
+    potential = shared_potential(settings.calculator, settings.device)
     atoms = table.to_atoms(primitive=True)
     known = [
         row

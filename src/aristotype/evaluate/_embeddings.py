@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from aristotype.calculators import load_potential, too_dense
+from aristotype.calculators import shared_potential, too_dense
 from aristotype.errors import UnknownNameError
 from aristotype.evaluate._magpie import magpie_fingerprints
 
@@ -51,7 +51,7 @@ def embed(table: CrystalTable, name: str, *, device: str = "auto") -> Floats:
 
 def _chgnet(table: CrystalTable, device: str) -> Floats:
     table.check_geometry()
-    potential: Any = load_potential("chgnet", device)  # of all potentials the only one with such features
+    potential: Any = shared_potential("chgnet", device)  # of all potentials the only one with such features
     known = np.zeros(128, dtype=bool)
     known[[0, *potential.elements]] = True  # 0 where there is no site
     rows = np.flatnonzero(known[table.genes().elements].all(axis=1))

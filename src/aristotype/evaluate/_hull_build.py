@@ -15,7 +15,7 @@ import numpy as np
 
 from aristotype._files import printable
 from aristotype._shards import Shards
-from aristotype.calculators import load_potential, single_points
+from aristotype.calculators import shared_potential, single_points
 from aristotype.crystal import CrystalTable, atomic_number, element_symbol, package_version
 from aristotype.errors import DataUnavailableError, InputError
 from aristotype.evaluate._counts import compositions
@@ -82,7 +82,7 @@ def build_hull(
     if not sum(len(source.table) for source in known):
         raise InputError("there is no known structure to build a hull from; name a dataset or a table")
     # What can fail at once does so before the work.
-    potential = load_potential(calculator, device)
+    potential = shared_potential(calculator, device)
     published = elemental_references() if references == "mp" else None
     totals = [
         single_points(

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
 
-from aristotype.calculators import Potential, load_potential
+from aristotype.calculators import Potential, shared_potential
 from aristotype.crystal import CrystalTable, Failure, formulas, map_table, protostructure_labels
 from aristotype.errors import AristotypeError, InputError
 from aristotype.realize._config import RealizeConfig
@@ -86,7 +85,7 @@ def relax(
             f"a {type(calculator).__name__} cannot be sent to {processes} processes; name the calculator "
             "(module:factory), or relax in one process"
         )
-    potential = _loaded(calculator, device) if isinstance(calculator, str) else calculator
+    potential = shared_potential(calculator, device) if isinstance(calculator, str) else calculator
     relaxed = map_table(
         _relax_chunk,
         table,
@@ -124,15 +123,10 @@ def relax_failures(table: CrystalTable) -> list[Failure]:
     ]
 
 
-@lru_cache(maxsize=2)
-def _loaded(calculator: str, device: str) -> Potential:
-    return load_potential(calculator, device)
-
-
 def _relax_chunk(table: CrystalTable, settings: _Settings) -> CrystalTable:
     """Relaxes some rows; one that nobody foresaw does not take the others with it."""
     calculator, config = settings.calculator, settings.config
-    potential = _loaded(calculator, settings.device) if isinstance(calculator, str) else calculator
+    potential = shared_potential(calculator, settings.device) if isinstance(calculator, str) else calculator
     try:
         relaxed = relax_rows(table, potential, config)
     except AristotypeError:
