@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,6 +38,15 @@ def position_maps(number: int, letter: int) -> PositionMaps:
     linear[:, :, : position.freedom] = to_primitive @ position.orbit_linear[kept]
     origin = position.orbit_origin[kept] / GRID @ to_primitive.T
     return PositionMaps(linear=linear, origin=origin % 1.0, freedom=position.freedom)
+
+
+class SitePairs(NamedTuple):
+    """Each site's representative with each atom of its primitive cell, itself too: p pairs, by crystal and site."""
+
+    first: Ints  # (p,) atom that stands for the site
+    second: Ints  # (p,) atom
+    site: Ints  # (p,)
+    row: Ints  # (p,)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,6 +95,14 @@ class Atoms:
             linear=self.linear[atoms],
             origin=self.origin[atoms],
         )
+
+    def site_pairs(self) -> SitePairs:
+        """Pairs of atoms that stand for all of a crystal: the others are images of them."""
+        per_gene = np.bincount(self.atom_row, minlength=len(self))
+        begin = np.cumsum(per_gene) - per_gene
+        count = per_gene[self.site_row]
+        site = np.repeat(np.arange(len(self.site_row)), count)
+        return SitePairs(self.site_atom[site], ranges(begin[self.site_row], count), site, self.site_row[site])
 
     def positions(self, free: Floats) -> Floats:
         """Primitive coordinates (a, 3) for free parameters (s, 3)."""

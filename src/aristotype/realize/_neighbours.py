@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import torch
@@ -17,9 +17,8 @@ if TYPE_CHECKING:
     from aristotype.realize._atoms import Atoms, Floats, Ints
 
 
-@dataclass(frozen=True, kw_only=True)
-class Candidates:
-    """Each site's representative with each atom of its primitive cell: p pairs, sorted by crystal and site."""
+class Candidates(NamedTuple):
+    """`SitePairs` as tensors."""
 
     first: Tensor  # (p,) atom that stands for the site
     second: Tensor  # (p,) the other atom
@@ -29,16 +28,7 @@ class Candidates:
     @staticmethod
     def of(atoms: Atoms) -> Candidates:
         """The pairs of some genes."""
-        per_gene = np.bincount(atoms.atom_row, minlength=len(atoms))
-        begin = np.cumsum(per_gene) - per_gene
-        count = per_gene[atoms.site_row]
-        site = np.repeat(np.arange(len(atoms.site_row)), count)
-        return Candidates(
-            first=torch.from_numpy(atoms.site_atom[site]),
-            second=torch.from_numpy(ranges(begin[atoms.site_row], count)),
-            site=torch.from_numpy(site),
-            row=torch.from_numpy(atoms.site_row[site]),
-        )
+        return Candidates(*map(torch.from_numpy, atoms.site_pairs()))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -18,7 +18,6 @@ import torch
 from torch import Tensor
 
 from aristotype.crystal import reduce_cells
-from aristotype.realize._atoms import ranges
 from aristotype.realize._cells import combined, product_of
 
 if TYPE_CHECKING:
@@ -45,13 +44,7 @@ class AllPairs:
     @staticmethod
     def of(atoms: Atoms, radii: Floats, dtype: torch.dtype) -> AllPairs:
         """The pairs of some genes; `radii` by atomic number."""
-        per_gene = np.bincount(atoms.atom_row, minlength=len(atoms))
-        begin = np.cumsum(per_gene) - per_gene
-        count = per_gene[atoms.site_row]
-        site = np.repeat(np.arange(len(atoms.site_row)), count)
-        second = ranges(begin[atoms.site_row], count)
-        first = atoms.site_atom[site]
-        row = atoms.site_row[site]
+        first, second, site, row = atoms.site_pairs()
         radius = radii[atoms.site_element]
         return AllPairs(
             first=torch.from_numpy(first),
