@@ -58,6 +58,16 @@ def refuse_overwrite(path: str | os.PathLike[str], force: bool = False) -> None:
     raise OutputError(f"{printable(target)} exists and is not overwritten unasked; choose another path or pass --force")
 
 
+def refuse_folder(path: str | os.PathLike[str], force: bool, marker: str) -> None:
+    """`refuse_overwrite` of a folder to be written by `atomic_directory` with this marker.
+
+    Raises:
+        OutputError: `path` exists and `force` is false; or it is a file, or a folder that is not ours.
+    """
+    refuse_overwrite(path, force)
+    _check_replaceable(_resolve(path), marker)
+
+
 @contextmanager
 def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
     """Yield a temporary sibling of `path` to write to; put it in place when the block ends well.

@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
-from aristotype._files import atomic_path, output_lock, printable, refuse_overwrite
+from aristotype._files import output_lock, printable, refuse_overwrite
 from aristotype._shards import Shards
 from aristotype.cli import _types as types
 from aristotype.cli._console import SOME_FAILED, list_failures, progress, say, seconds_text
+from aristotype.cli._input import TABLES, check_paths, write_failures
 from aristotype.errors import InputError
-
-if TYPE_CHECKING:
-    from aristotype.crystal import CrystalTable
-
-_TABLES = (".csv", ".csv.gz", ".parquet", ".zip")
 
 EXAMPLES = """[bold]Examples[/bold]
 
@@ -53,8 +48,10 @@ def encode(
     What cannot be encoded is left out and listed with its reason in OUT.report.json. What was interrupted goes on where
     it was when the same command is run again.
     """
+    from aristotype.datasets import report_path
+
     settings = {"tolerance": tolerance, "max_atoms": max_atoms, "max_gap": max_gap}
-    table_files = [path for path in paths if path.name.lower().endswith(_TABLES)]
+    table_files = [path for path in paths if path.name.lower().endswith(TABLES)]
     if table_files and len(paths) > 1:
         raise InputError(
             f"{printable(table_files[0])} is a table and {len(paths)} paths are given; encode each table by itself"
@@ -68,7 +65,7 @@ def encode(
         failures, rows = _from_many(paths, out, settings, processes, force)
     say(f"{rows:,} crystals in {printable(out)}")
     if failures:
-        list_failures(failures, printable(_report(out)))
+        list_failures(failures, printable(report_path(out)))
         raise typer.Exit(SOME_FAILED)
 
 
@@ -76,19 +73,13 @@ def _estimate(paths: list[Path], is_table: bool, out: Path, settings: dict[str, 
     """Says how much there is to do."""
     from aristotype.datasets import estimate, estimate_paths
 
-    _check_paths(paths)
+    check_paths(paths)
     one = is_table or (len(paths) == 1 and paths[0].is_dir())
     if one:
         found = estimate(paths[0], out=out, processes=processes, **settings)
     else:
         found = estimate_paths(paths, settings, processes)
     say(f"{found.rows:,} {'structures' if one else 'files'} to encode, about {seconds_text(found.seconds)}")
-
-
-def _report(out: Path) -> Path:
-    from aristotype.datasets import report_path
-
-    return report_path(out)
 
 
 def _from_one(path: Path, out: Path, settings: dict[str, Any], processes: int, force: bool) -> tuple[list[Failed], int]:
@@ -106,7 +97,7 @@ def _from_many(
     from aristotype.datasets import encode_paths
 
     refuse_overwrite(out, force)
-    _check_paths(paths)
+    check_paths(paths)
     with output_lock(out):
         refuse_overwrite(out, force)
         shards = Shards(out)
@@ -118,24 +109,7 @@ def _from_many(
             raise InputError(
                 f"none of {len(found.failures)} structures could be encoded; the first is {name!r}: {reason}"
             )
-        _write(found.table, found.failures, out)
+        write_failures(found.failures, out)
+        found.table.write(out, force=True)
         shards.remove()
     return found.failures, len(found.table)
-
-
-def _check_paths(paths: list[Path]) -> None:
-    for path in paths:
-        if not path.exists():
-            raise InputError(f"{printable(path)} does not exist; check the path")
-
-
-def _write(table: CrystalTable, failures: list[Failed], out: Path) -> None:
-    """The report, where there is something to report, then the table."""
-    if failures:
-        with atomic_path(_report(out)) as temporary:
-            content = {"num_failed": len(failures), "failures": [{"id": i, "reason": r} for i, r in failures]}
-            text = json.dumps(content, indent=1, ensure_ascii=False) + "\n"
-            temporary.write_bytes(text.encode("utf-8", "backslashreplace"))
-    else:
-        _report(out).unlink(missing_ok=True)  # of the table that is replaced
-    table.write(out, force=True)

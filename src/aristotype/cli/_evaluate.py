@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from aristotype._files import atomic_directory, output_lock, printable, refuse_overwrite
+from aristotype._files import atomic_directory, output_lock, printable, refuse_folder
 from aristotype.cli import _types as types
 from aristotype.cli._console import SOME_FAILED, complain, list_failures, say, show_table
 from aristotype.cli._input import read_input, read_whole
-from aristotype.errors import InputError, OutputError
+from aristotype.errors import InputError
 
 if TYPE_CHECKING:
     from aristotype.crystal import CrystalTable
@@ -91,12 +91,12 @@ def evaluate(
     from aristotype.evaluate import load_reference, protocol_named, read_hull, write_page
 
     rules = protocol_named(protocol)
-    _check_out(out, force)
+    refuse_folder(out, force, SUMMARY)
     above = read_hull(hull)
     predicted = None if truth is None else read_whole(truth, tolerance=tolerance, processes=processes)
     known = load_reference(_reference(reference), rules.novel_against, compare)
     with output_lock(out):
-        _check_out(out, force)
+        refuse_folder(out, force, SUMMARY)
         results = []
         sets, lost = _sets(paths, submitted, number, seed, tolerance, processes)
         for name, table, asked in sets:
@@ -131,15 +131,6 @@ def evaluate(
 
 def _tell(name: str, stage: str) -> None:
     complain(f"{name}: {stage} ...")
-
-
-def _check_out(out: Path, force: bool) -> None:
-    refuse_overwrite(out, force)
-    if out.is_dir() and any(out.iterdir()) and not (out / SUMMARY).is_file():
-        raise OutputError(
-            f"{printable(out)} is a folder that `aristotype evaluate` did not write (it holds no {SUMMARY}); choose "
-            "another path"
-        )
 
 
 def _reference(name: str) -> str | Path:

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from aristotype._files import atomic_directory, output_lock, printable, refuse_overwrite
+from aristotype._files import atomic_directory, output_lock, printable, refuse_folder
 from aristotype.cli import _types as types
 from aristotype.cli._conditions import build_conditions
 from aristotype.cli._console import SOME_FAILED, complain, list_failures, progress, say, seconds_text, show_table
-from aristotype.errors import InputError, OutputError
+from aristotype.errors import InputError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -102,7 +102,7 @@ def generate(
         _estimate(model, number, conditions, settings, out, force)
         return
     with output_lock(out):
-        _check_out(out, force)
+        refuse_folder(out, force, SUMMARY)
         result, seconds = _run(model, number, conditions, settings)
         if not len(result.table):
             raise InputError(f"nothing was generated, and nothing written; {_counts(result)}; loosen the conditions")
@@ -114,18 +114,6 @@ def generate(
     _show(result, out, seconds)
     if not result.summary.complete:
         raise typer.Exit(SOME_FAILED)
-
-
-def _check_out(out: Path, force: bool) -> None:
-    """Refuses before the work what could not be written after it."""
-    refuse_overwrite(out, force)
-    if out.exists() and not out.is_dir():
-        raise OutputError(f"{printable(out)} is a file, and a folder is to be written; choose another path")
-    if out.is_dir() and any(out.iterdir()) and not (out / SUMMARY).is_file():
-        raise OutputError(
-            f"{printable(out)} is a folder that `aristotype generate` did not write (it holds no {SUMMARY}); choose "
-            "another path: --force replaces only what generate wrote"
-        )
 
 
 def _run(
@@ -157,7 +145,7 @@ def _run(
 
 def _estimate(model: str, number: int, conditions: Any, settings: dict[str, Any], out: Path, force: bool) -> None:
     """Makes a few crystals and says what all of them would take."""
-    _check_out(out, force)
+    refuse_folder(out, force, SUMMARY)
     few = min(number, _TRIAL)
     result, seconds = _run(model, few, conditions, settings)
     made = result.summary

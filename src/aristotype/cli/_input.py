@@ -23,7 +23,15 @@ Crystals = Annotated[
         show_default=False,
     ),
 ]
-_TABLES = (".csv", ".csv.gz", ".parquet", ".zip")
+TABLES = (".csv", ".csv.gz", ".parquet", ".zip")
+"""Endings of files that hold many structures."""
+
+
+def check_paths(paths: list[Path]) -> None:
+    """Refuses a path that does not exist."""
+    for path in paths:
+        if not path.exists():
+            raise InputError(f"{printable(path)} does not exist; check the path")
 
 
 @dataclass(frozen=True)
@@ -50,10 +58,8 @@ def read_input(paths: list[Path], *, tolerance: float = 0.1, processes: int = 1)
     from aristotype.crystal import CrystalTable
     from aristotype.datasets import is_table
 
-    for path in paths:
-        if not path.exists():
-            raise InputError(f"{printable(path)} does not exist; check the path")
-    single = [path for path in paths if path.name.lower().endswith(_TABLES) or _of_generate(path)]
+    check_paths(paths)
+    single = [path for path in paths if path.name.lower().endswith(TABLES) or _of_generate(path)]
     if single and len(paths) > 1:
         raise InputError(
             f"{printable(single[0])} holds many crystals and {len(paths)} paths are given; give each by itself"
@@ -88,9 +94,14 @@ def read_whole(path: Path, *, tolerance: float = 0.1, processes: int = 1) -> Cry
 
 def write_failures(failures: list[tuple[str, str]], out: Path) -> Path:
     """Writes ids and reasons beside an output, where there are any; returns the place."""
-    path = out.with_name(out.name + ".report.json")
+    from aristotype.datasets import report_path
+
+    path = report_path(out)
     if failures:
-        content = {"failures": [{"id": name, "reason": reason} for name, reason in failures]}
+        content = {
+            "num_failed": len(failures),
+            "failures": [{"id": name, "reason": reason} for name, reason in failures],
+        }
         with atomic_path(path) as temporary:
             text = json.dumps(content, indent=1, ensure_ascii=False) + "\n"
             temporary.write_bytes(text.encode("utf-8", "backslashreplace"))
@@ -107,7 +118,7 @@ def _encoded(paths: list[Path], tolerance: float, processes: int) -> Input:
     from aristotype.crystal import MAX_ATOMS, MAX_GAP, CrystalTable
     from aristotype.datasets import encode_paths, open_dataset
 
-    if len(paths) == 1 and (paths[0].is_dir() or paths[0].name.lower().endswith(_TABLES)):
+    if len(paths) == 1 and (paths[0].is_dir() or paths[0].name.lower().endswith(TABLES)):
         prepared = open_dataset(paths[0], tolerance=tolerance, processes=processes, progress=True)
         drop = ("gene_key", "split", "tolerance")
         failures = [(row.id, row.reason) for row in prepared.failures()]
