@@ -1,6 +1,29 @@
-"""Crystals of templates that are well known."""
+"""Crystals of templates that are well known, and random ones of many groups."""
 
-from aristotype.crystal import Crystal, CrystalTable
+import numpy as np
+
+from aristotype.crystal import Crystal, CrystalTable, GeneBatch, primitive_vectors
+from aristotype.realize import RealizeConfig
+from aristotype.realize._atoms import Atoms, flatten
+from aristotype.realize._random import row_keys
+from aristotype.realize._solve import Geometry, draw
+from aristotype.symmetry import space_group
+
+GROUPS = (1, 2, 5, 15, 38, 62, 70, 88, 142, 148, 166, 186, 194, 205, 216, 227)
+
+
+def free_positions(volume: float) -> tuple[Atoms, Geometry]:
+    """Two elements on free positions of `GROUPS`, placed at random; `volume` is in cubic Angstrom an atom."""
+    rows = []
+    for number in GROUPS:
+        free = [p.index for p in space_group(number).positions if p.freedom and p.multiplicity <= 48]
+        rows.append((number, [14, 8, 8], [free[0], free[-1], free[-1]]))
+    genes = GeneBatch.from_lists(*map(list, zip(*rows, strict=True)))
+    atoms = flatten(genes)
+    order = [abs(np.linalg.det(primitive_vectors(number))) for number in GROUPS]
+    volumes = volume * np.bincount(atoms.atom_row) / np.array(order)
+    keys = row_keys([str(n) for n in GROUPS], genes, 0)
+    return atoms, draw(atoms, keys, 0, volumes, RealizeConfig(trials=1, screened=1))
 
 
 def perovskite(name: str, large: int, small: int) -> CrystalTable:

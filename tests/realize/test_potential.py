@@ -4,38 +4,23 @@ import numpy as np
 import pytest
 import torch
 
-from aristotype.crystal import CrystalTable, GeneBatch, primitive_vectors
-from aristotype.realize import RealizeConfig
-from aristotype.realize._atoms import flatten
+from aristotype.crystal import CrystalTable, GeneBatch
 from aristotype.realize._geometry import geometry_of
 from aristotype.realize._known import unlikeness
 from aristotype.realize._minimise import _Cheap, cheap_energies, minimise, volume_slope
 from aristotype.realize._neighbours import Candidates, Neighbours
 from aristotype.realize._output import cell_of
 from aristotype.realize._potential import FIRST_KNOT, KNOT_STEP, KNOTS, REACH, pair_functions, pair_potential
-from aristotype.realize._random import row_keys
 from aristotype.realize._shapes import drawn_shapes, letter_keys, shape_limits, template_shapes
-from aristotype.realize._solve import Geometry, draw
-from aristotype.symmetry import space_group
-from tests.realize.structures import perovskite, pyrite, rutile, spinel
+from aristotype.realize._solve import Geometry
+from tests.realize.structures import free_positions, perovskite, pyrite, rutile, spinel
 
-GROUPS = (1, 2, 5, 15, 38, 62, 70, 88, 142, 148, 166, 186, 194, 205, 216, 227)
 STEP = 1e-5
 
 
 @pytest.fixture(scope="module")
 def crystals():
-    """Two elements on free positions of many groups, at ordinary volumes."""
-    rows = []
-    for number in GROUPS:
-        free = [p.index for p in space_group(number).positions if p.freedom and p.multiplicity <= 48]
-        rows.append((number, [14, 8, 8], [free[0], free[-1], free[-1]]))
-    genes = GeneBatch.from_lists(*map(list, zip(*rows, strict=True)))
-    atoms = flatten(genes)
-    keys = row_keys([str(n) for n in GROUPS], genes, 0)
-    order = [abs(np.linalg.det(primitive_vectors(number))) for number in GROUPS]
-    volume = 12.0 * np.bincount(atoms.atom_row) / np.array(order)
-    return atoms, draw(atoms, keys, 0, volume, RealizeConfig(trials=1, screened=1))
+    return free_positions(12.0)
 
 
 def placed(atoms, geometry, dtype=torch.float64):

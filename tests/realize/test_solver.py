@@ -8,34 +8,20 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from aristotype.crystal import GeneBatch, primitive_vectors, reduce_cells
-from aristotype.realize import RealizeConfig
-from aristotype.realize._atoms import flatten, position_maps
+from aristotype.crystal import primitive_vectors, reduce_cells
+from aristotype.realize._atoms import position_maps
 from aristotype.realize._pairs import NearPairs, measure
 from aristotype.realize._priors import priors
-from aristotype.realize._random import row_keys
-from aristotype.realize._solve import _Problem, draw
+from aristotype.realize._solve import _Problem
 from aristotype.symmetry import NUM_GROUPS, cell_matrix, lattice_constraints, space_group
+from tests.realize.structures import GROUPS, free_positions
 
-GROUPS = (1, 2, 5, 15, 38, 62, 70, 88, 142, 148, 166, 186, 194, 205, 216, 227)
 TARGET = 1.3
 
 
 @pytest.fixture(scope="module")
 def problem():
-    rows = []
-    for number in GROUPS:
-        free = [p.index for p in space_group(number).positions if p.freedom and p.multiplicity <= 48]
-        rows.append((number, [14, 8, 8], [free[0], free[-1], free[-1]]))
-    genes = GeneBatch.from_lists(*map(list, zip(*rows, strict=True)))
-    atoms = flatten(genes)
-    keys = row_keys([str(n) for n in GROUPS], genes, 0)
-    volume = (
-        10.0
-        * np.bincount(atoms.atom_row)
-        / np.array([abs(np.linalg.det(primitive_vectors(number))) for number in GROUPS])
-    )
-    geometry = draw(atoms, keys, 0, volume, RealizeConfig(trials=1, screened=1))
+    atoms, geometry = free_positions(10.0)
     return _Problem(atoms, geometry, torch.float64), atoms, geometry
 
 

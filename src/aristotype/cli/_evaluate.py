@@ -154,7 +154,8 @@ def _sets(
         lost += found.failures
         parts = _by_model(path, found.table)
         for name, table in parts:
-            while name in {taken for taken, _, _ in sets}:
+            # Each is a file's name, and some systems do not tell the case of letters.
+            while name.casefold() in {taken.casefold() for taken, _, _ in sets}:
                 name += "_2"
             # Of several models nobody knows whose a structure was that cannot be read.
             asked = len(table) + (len(found.failures) if len(parts) == 1 else 0)
