@@ -27,10 +27,21 @@ except SystemExit as end:
 print("HEAVY", *sorted({HEAVY!r} & set(sys.modules)))
 """
 
+INTERRUPT_IN_EXEC = """
+import os
+import signal
+from aristotype import models
+from aristotype.cli import main
+models.shipped_models = lambda: exec("os.kill(os.getpid(), signal.SIGINT)\\nwhile True: pass", globals())
+main()
+"""
 
-def run(*command: str) -> subprocess.CompletedProcess[str]:
+
+def run(*command: str, folder: Path | None = None) -> subprocess.CompletedProcess[str]:
     environment = os.environ | {"PYTHONPATH": str(SRC)}
-    return subprocess.run([sys.executable, *command], env=environment, capture_output=True, text=True, check=False)
+    return subprocess.run(
+        [sys.executable, *command], env=environment, cwd=folder, capture_output=True, text=True, check=False
+    )
 
 
 @pytest.mark.parametrize(
@@ -99,3 +110,11 @@ def test_errors_become_one_message_and_an_exit_code(invoke, monkeypatch, raised,
 def test_a_mistake_of_ours_stays_loud(invoke, monkeypatch):
     monkeypatch.setattr("aristotype.models.shipped_models", lambda: 1 / 0)
     assert isinstance(invoke("models").exception, ZeroDivisionError)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGINT for one process")
+def test_an_interrupt_has_its_exit_code_even_where_python_makes_a_class(tmp_path):
+    """An exec of a text, of which dataclasses and named tuples are made, tells `python -m` to end by the signal."""
+    (tmp_path / "interrupted.py").write_text(INTERRUPT_IN_EXEC)
+    done = run("-m", "interrupted", "models", folder=tmp_path)
+    assert (done.returncode, done.stderr) == (130, "Interrupted; nothing was left half-written\n")
