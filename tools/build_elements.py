@@ -1,4 +1,5 @@
-"""Writes the shipped table of element properties from pymatgen: period, group, block, electronegativity, radius.
+"""Writes the shipped table of element properties: period, group, block, electronegativity and radius from pymatgen,
+covalent radii from ase (Cordero et al., Dalton Trans. 2008, 2832; null where there is none).
 
     python tools/build_elements.py src/aristotype/crystal/elements.json
 
@@ -14,7 +15,11 @@ import warnings
 from pathlib import Path
 
 import numpy as np
+from ase.data import covalent_radii
 from pymatgen.core import Element
+
+LAST_RADIUS = 96
+"""Curium is the last element with a measured covalent radius; ase gives the others a placeholder."""
 
 
 def rows() -> list[dict]:
@@ -33,6 +38,7 @@ def rows() -> list[dict]:
                 "block": element.block,
                 "electronegativity": None if np.isnan(element.X) else float(element.X),
                 "radius": None if radius is None else float(radius),
+                "covalent_radius": float(covalent_radii[number]) if number <= LAST_RADIUS else None,
             }
         )
     for name in ("electronegativity", "radius"):

@@ -1,4 +1,4 @@
-"""Fits the priors of the first realisation: volumes of elements and shapes of cells; adds the radii of elements.
+"""Fits the priors of the first realisation: volumes of elements and shapes of cells.
 
     python tools/fit_volumes.py --data mp_20_train_part.parquet --share 0.767 --out src/aristotype/realize/priors.json
 
@@ -10,7 +10,6 @@ The data is a Parquet file with the columns `lattice` (9 floats), `atomic_number
 * Mean and standard deviation of the free cell parameters of the conventional cell for every crystal system and
   centring: logarithm of lengths over the cube root of the volume, angles in degrees. Where fewer than `MIN_CRYSTALS`
   crystals have the pair, those of all centrings of the system stand in.
-* Radii are the covalent radii of ase.data (Cordero et al., Dalton Trans. 2008, 2832), null where there is none.
 """
 
 from __future__ import annotations
@@ -21,15 +20,13 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow.parquet as pq
-from ase.data import covalent_radii
 from scipy.optimize import nnls
 
-from aristotype.crystal import CrystalTable, encode_arrays
+from aristotype.crystal import CrystalTable, covalent_radii, encode_arrays
 from aristotype.symmetry import NUM_GROUPS, cell_matrix, lattice_constraints, space_group
 
 MIN_CRYSTALS = 10
 MAX_NUMBER = 118
-LAST_RADIUS = 96  # curium; beyond it ase.data holds a placeholder
 
 
 def read(path: Path) -> CrystalTable:
@@ -50,11 +47,6 @@ def compositions(table: CrystalTable) -> np.ndarray:
     return counts
 
 
-def radii() -> list[float | None]:
-    values = [None] + [float(r) if z <= LAST_RADIUS else None for z, r in enumerate(covalent_radii) if z]
-    return values[: MAX_NUMBER + 1]
-
-
 def fit_volumes(counts: np.ndarray, volume: np.ndarray) -> tuple[dict[str, float], list[int], dict[str, float]]:
     """Volumes by atomic number, those that are fallbacks, and how well they do."""
     known = np.flatnonzero((counts > 0).sum(axis=0) >= MIN_CRYSTALS)
@@ -62,9 +54,9 @@ def fit_volumes(counts: np.ndarray, volume: np.ndarray) -> tuple[dict[str, float
     design = counts[usable][:, known]
     fitted, _ = nnls(design / volume[usable, None], np.ones(usable.sum()))
     volumes = {int(z): float(v) for z, v in zip(known, fitted, strict=True) if v > 0}
-    radius = radii()
-    scale = float(np.median([v / radius[z] ** 3 for z, v in volumes.items() if radius[z]]))
-    fallback = [z for z in range(1, MAX_NUMBER + 1) if radius[z] and z not in volumes]
+    radius = covalent_radii()
+    scale = float(np.median([v / radius[z] ** 3 for z, v in volumes.items() if radius[z] > 0]))
+    fallback = [z for z in range(1, MAX_NUMBER + 1) if radius[z] > 0 and z not in volumes]
     volumes |= {z: max(scale * radius[z] ** 3, min(volumes.values())) for z in fallback}
     error = np.log(design @ fitted / volume[usable])
     quality = {
@@ -137,7 +129,6 @@ def main() -> None:
             f"--out {args.out.as_posix()}",
             "data": f"{args.data.name}: {len(table)} crystals, {100 * args.share:.1f} % of the train split of MP-20 "
             "(Materials Project, CC BY 4.0; split of the CDVAE repository)",
-            "radii": "ase.data.covalent_radii (Cordero et al., Dalton Trans. 2008, 2832), Angstrom",
             "volumes": "non-negative least squares of the cell volume on the composition, cubic Angstrom an atom",
             "fallback": f"elements with fewer than {MIN_CRYSTALS} crystals or without a positive fitted volume: "
             "fallback_scale * radius**3, the scale being the median over fitted elements; at least the smallest fitted",
@@ -145,7 +136,6 @@ def main() -> None:
         "quality": quality,
         "fallback_elements": fallback,
         "volumes": volumes,
-        "radii": {str(z): r for z, r in enumerate(radii()) if r},
         "shapes": fit_shapes(table),
     }
     args.out.write_text(written(priors), encoding="utf-8")

@@ -1,13 +1,16 @@
 """Floor 2: genes, crystals, tables of them, and what is the same crystal."""
 
+from aristotype.crystal._cell_box import MAX_CELL, BoxedCells, CellBox, cell_box, from_box, to_box
 from aristotype.crystal._checks import MAX_ATOMS, MAX_GAP, Cell
 from aristotype.crystal._cif import cif_text, hermann_mauguin, package_version
 from aristotype.crystal._conditions import Conditions, atomic_number, element_symbol, parse_formula
 from aristotype.crystal._decode import AtomBatch, decode, decode_table, primitive_images, primitive_vectors
+from aristotype.crystal._elements import covalent_radii, element_rows
 from aristotype.crystal._encode import DEFAULT_TOLERANCE, encode, encode_arrays
 from aristotype.crystal._equivalence import canonical_crystal, crystal_equivalents, site_descriptions
 from aristotype.crystal._export import MANIFEST, export, file_names, to_atoms, to_structures, write_files
 from aristotype.crystal._gauge import fix_gauge, floating_dimension
+from aristotype.crystal._gene_settings import setting_of, settings_of
 from aristotype.crystal._genes import (
     CANONICAL_VERSION,
     GeneBatch,
@@ -41,10 +44,13 @@ __all__ = [
     "DEFAULT_TOLERANCE",
     "MANIFEST",
     "MAX_ATOMS",
+    "MAX_CELL",
     "MAX_GAP",
     "SCHEMA_VERSION",
     "AtomBatch",
+    "BoxedCells",
     "Cell",
+    "CellBox",
     "Conditions",
     "Crystal",
     "CrystalTable",
@@ -57,11 +63,14 @@ __all__ = [
     "atomic_number",
     "canonical_crystal",
     "canonical_genes",
+    "cell_box",
     "cif_text",
     "compositions",
+    "covalent_radii",
     "crystal_equivalents",
     "decode",
     "decode_table",
+    "element_rows",
     "element_symbol",
     "encode",
     "encode_arrays",
@@ -71,6 +80,7 @@ __all__ = [
     "fix_gauge",
     "floating_dimension",
     "formulas",
+    "from_box",
     "gene_keys",
     "hermann_mauguin",
     "is_structure_file",
@@ -85,6 +95,8 @@ __all__ = [
     "prototype_labels",
     "reduce_cells",
     "reduced_formula",
+    "setting_of",
+    "settings_of",
     "site_descriptions",
     "sorted_genes",
     "start_worker",
@@ -92,6 +104,7 @@ __all__ = [
     "template_keys",
     "templates_of",
     "to_atoms",
+    "to_box",
     "to_structures",
     "unpack",
     "write_files",

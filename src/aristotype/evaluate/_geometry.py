@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from aristotype.crystal import decode_table, reduce_cells
+from aristotype.crystal import covalent_radii, decode_table, reduce_cells
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -29,8 +29,6 @@ _PAIRS_A_PASS = 200_000
 """About 30 MB an array; larger passes leave the caches and gain nothing."""
 _ATOMIC_MASS = 1.66053906660
 """Atomic mass units per cubic Angstrom in g/cm^3 (CODATA 2018)."""
-_LAST_RADIUS = 96
-"""Curium is the last element with a measured covalent radius (Cordero et al., Dalton Trans. 2832, 2008)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,7 +91,7 @@ def _nearest(atoms: AtomBatch) -> Iterator[tuple[slice, Floats, Floats]]:
         left = np.repeat(stand, per_stand)
         right = np.repeat(atoms.offsets[owner[stand]], per_stand) + _counted(per_stand)
         distance = _image_distances(inside[left] - inside[right], left == right, cells, owner[left])
-        ratio = distance / (_radii()[atoms.numbers[left]] + _radii()[atoms.numbers[right]])
+        ratio = distance / (covalent_radii()[atoms.numbers[left]] + covalent_radii()[atoms.numbers[right]])
         starts = np.flatnonzero(np.diff(owner[left], prepend=-1))
         yield rows, np.minimum.reduceat(distance, starts), np.minimum.reduceat(ratio, starts)
 
@@ -132,13 +130,3 @@ def _masses() -> Floats:
     from ase.data import atomic_masses
 
     return np.asarray(atomic_masses, dtype=np.float64)
-
-
-@cache
-def _radii() -> Floats:
-    """(119,) covalent radii in Angstrom by atomic number."""
-    from ase.data import covalent_radii
-
-    radii = np.array(covalent_radii, dtype=np.float64)
-    radii[_LAST_RADIUS + 1 :] = np.nan  # ase gives these a placeholder
-    return radii

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from aristotype.crystal import covalent_radii
 from aristotype.symmetry import NUM_GROUPS, lattice_constraints, space_group
 
 Floats = NDArray[np.float64]
@@ -25,7 +26,7 @@ _REACH = 3.0
 
 @dataclass(frozen=True, kw_only=True)
 class Priors:
-    """The shipped numbers as arrays, by atomic number or by number of the space group.
+    """The shipped numbers, and radii of elements, as arrays, by atomic number or by number of the space group.
 
     Shapes are the free cell parameters in the order of `lattice_constraints(n).names`, padded with zeros to six:
     natural logarithms of lengths over the cube root of the volume, angles in radians.
@@ -60,7 +61,7 @@ def priors() -> Priors:
         shapes["shape_low"][number, :count], shapes["shape_high"][number, :count] = low, high
     return Priors(
         volumes=_by_number(data["volumes"]),
-        radii=_by_number(data["radii"]),
+        radii=covalent_radii(),
         shape_root=root,
         basis=basis,
         **shapes,

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from functools import cache
-from importlib.resources import files
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from aristotype.crystal import element_rows
 from aristotype.symmetry import MAX_POSITIONS, NUM_GROUPS, tables
 
 
@@ -91,9 +90,8 @@ def _small_embedding(rows: int, width: int) -> nn.Embedding:
 @cache
 def element_features() -> np.ndarray:
     """(103, 38) period and group and block one-hot, f-block families, electronegativity, radius, number."""
-    rows = json.loads((files("aristotype.crystal") / "elements.json").read_text())
     out = []
-    for row in rows:
+    for row in element_rows():
         number = row["number"]
         numeric = [
             (row["electronegativity"] - 1.8) / 0.7,
