@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,8 @@ from hypothesis import settings
 # A deadline measures the machine (two busy cores, a first import), not the law under test.
 settings.register_profile("aristotype", deadline=None, print_blob=True)
 settings.load_profile("aristotype")
+# Under nohup Ctrl-C is ignored, and so it would be by every program that a test starts and interrupts.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def real_data(named: str, repository: Path) -> Path | str:

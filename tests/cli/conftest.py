@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 import subprocess
 import sys
 from itertools import permutations
@@ -93,10 +92,9 @@ def start(*arguments: object, **options) -> subprocess.Popen:
         "aristotype",
         *(os.fsencode(a) if isinstance(a, Path) else str(a) for a in arguments),
     ]
-    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, "errors": "replace"}
-    if sys.platform != "win32":  # under nohup SIGINT is ignored, and children inherit that
-        options = {"preexec_fn": lambda: signal.signal(signal.SIGINT, signal.SIG_DFL), **options}
-    return subprocess.Popen(command, env=environment, **pipes, **options)
+    return subprocess.Popen(
+        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, errors="replace", **options
+    )
 
 
 @pytest.fixture

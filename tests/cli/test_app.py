@@ -32,7 +32,6 @@ import os
 import signal
 from aristotype import models
 from aristotype.cli import main
-signal.signal(signal.SIGINT, signal.default_int_handler)  # under nohup it is ignored, and children inherit that
 models.shipped_models = lambda: exec("os.kill(os.getpid(), signal.SIGINT)\\nwhile True: pass", globals())
 main()
 """
