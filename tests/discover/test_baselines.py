@@ -24,7 +24,7 @@ def test_products_pass_smact_itself(name):
 @ALL
 def test_a_run_makes_distinct_crystals_with_geometry_and_fewer_are_the_first_of_more(name):
     model = make_baseline(name, known_crystals())
-    many, few = (generate(model, n, seed=4, realize=with_own_geometry) for n in (120, 30))
+    many, few = (generate(model, n, seed=4) for n in (120, 30))
     assert many.summary.crystals == 120
     assert few.table == many.table[:30]
     assert not many.table.is_gene.any()
@@ -35,10 +35,10 @@ def test_a_run_makes_distinct_crystals_with_geometry_and_fewer_are_the_first_of_
 @ALL
 def test_novel_ones_are_not_among_the_known(name):
     model = make_baseline(name, known_crystals())
-    run = generate(model, 40, seed=0, novel=True, realize=with_own_geometry)
+    run = generate(model, 40, seed=0, novel=True)
     keys = gene_keys(run.table.genes(), merge_enantiomorphs=True).tolist()
     assert not set(keys) & model.train_keys()
-    free = generate(model, 200, seed=0, realize=with_own_geometry)
+    free = generate(model, 200, seed=0)
     known = [key in model.train_keys() for key in gene_keys(free.table.genes(), merge_enantiomorphs=True).tolist()]
     assert free.table.column("novel").to_pylist() == [not old for old in known]
     assert any(known), "known crystals in a series are made again from their relatives"
@@ -48,7 +48,7 @@ def test_novel_ones_are_not_among_the_known(name):
 def test_conditions_that_only_one_crystal_meets_end_the_run(name):
     asked = Conditions(formula="MgO", space_groups=225, max_atoms=2)
     with pytest.warns(UserWarning, match="only 1 of 3 crystals"):
-        run = generate(make_baseline(name, known_crystals()), 3, asked, seed=0, realize=with_own_geometry)
+        run = generate(make_baseline(name, known_crystals()), 3, asked, seed=0)
     assert formulas(run.table.genes()) == ["MgO"]
 
 

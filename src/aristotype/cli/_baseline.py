@@ -163,7 +163,7 @@ def _known(data: str, processes: int) -> CrystalTable:
 
 def _run(asked: _Asked, number: int) -> tuple[GenerateResult, dict[str, Any]]:
     """Makes the crystals; returns the result and what the summary says beside it."""
-    from aristotype.discover import generate, make_baseline, with_own_geometry
+    from aristotype.discover import generate, make_baseline
 
     known = _known(asked.data, asked.processes)
     begin = time.perf_counter()
@@ -176,7 +176,6 @@ def _run(asked: _Asked, number: int) -> tuple[GenerateResult, dict[str, Any]]:
             None if asked.conditions.is_free else asked.conditions,
             seed=asked.seed,
             novel=asked.novel,
-            realize=with_own_geometry,
             progress=lambda done, total, drawn: update(done, f"{drawn:,} drawn"),
         )
     extra: dict[str, Any] = {

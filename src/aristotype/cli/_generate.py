@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 class Geometry(StrEnum):
     """How genes get their geometry."""
 
+    model = "model"
     search = "search"
     quick = "quick"
 
@@ -69,9 +70,14 @@ def generate(
         bool, typer.Option("--keep-forced", help="Keep genes whose crystals always have a higher symmetry.")
     ] = False,
     geometry: Annotated[
-        Geometry,
-        typer.Option("--geometry", help="The best minimum of a fitted potential, or the first without overlaps."),
-    ] = Geometry.search,
+        Geometry | None,
+        typer.Option(
+            "--geometry",
+            help="As the model draws it, the best minimum of a fitted potential, or the first without overlaps; by "
+            "default model where the model draws any, else search.",
+            show_default=False,
+        ),
+    ] = None,
     force: types.Force = False,
     dry_run: types.DryRun = False,
 ) -> None:
@@ -94,16 +100,12 @@ def generate(
         partial=partial,
     )
     settings: dict[str, Any] = {"seed": seed, "genes_only": genes_only, "keep_forced": keep_forced, "novel": novel}
-    if geometry is Geometry.search and not genes_only:
-        from aristotype.realize import best_minimum
-
-        settings["realize"] = best_minimum
     if dry_run:
-        _estimate(model, number, conditions, settings, out, force)
+        _estimate(model, number, conditions, settings, geometry, out, force)
         return
     with output_lock(out):
         refuse_folder(out, force, SUMMARY)
-        result, seconds = _run(model, number, conditions, settings)
+        result, seconds, geometry = _run(model, number, conditions, settings, geometry)
         if not len(result.table):
             raise InputError(f"nothing was generated, and nothing written; {_counts(result)}; loosen the conditions")
         _write(
@@ -121,14 +123,22 @@ def _run(
     number: int,
     conditions: Any,
     settings: dict[str, Any],
+    geometry: Geometry | None,
     report: Callable[[int, str], None] | None = None,
-) -> tuple[GenerateResult, float]:
-    """Loads the model and generates, with a progress bar; returns the result and the seconds without the loading."""
+) -> tuple[GenerateResult, float, Geometry]:
+    """Loads the model and generates, with a progress bar.
+
+    Returns:
+        the result, the seconds without the loading, and where geometries came from.
+    """
     from aristotype.discover import generate
     from aristotype.models import load
 
     loaded = load(model)
     loaded.name = printable(loaded.name)  # a folder's name need not be text, and the column `model` must be
+    geometry = geometry or (Geometry.model if getattr(loaded, "draws_geometry", False) else Geometry.search)
+    if not settings["genes_only"]:
+        settings = {**settings, "realize": _realizer(geometry, loaded)}
     begin = time.perf_counter()
     with progress("generate", number) as update, warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # that crystals are missing is said in the end
@@ -140,14 +150,37 @@ def _run(
             progress=lambda done, total, drawn: show(done, f"{drawn:,} drawn"),
             **settings,
         )
-    return result, time.perf_counter() - begin
+    return result, time.perf_counter() - begin, geometry
 
 
-def _estimate(model: str, number: int, conditions: Any, settings: dict[str, Any], out: Path, force: bool) -> None:
+def _realizer(geometry: Geometry, model: Any) -> Any:
+    """What gives genes their geometry; None for the model itself.
+
+    Raises:
+        InputError: the model draws genes only.
+    """
+    from aristotype.realize import best_minimum, realize
+
+    if geometry is Geometry.model:
+        if not getattr(model, "draws_geometry", False):
+            raise InputError(f"{model.name} draws genes without geometry; take --geometry search or quick")
+        return None
+    return best_minimum if geometry is Geometry.search else realize
+
+
+def _estimate(
+    model: str,
+    number: int,
+    conditions: Any,
+    settings: dict[str, Any],
+    geometry: Geometry | None,
+    out: Path,
+    force: bool,
+) -> None:
     """Makes a few crystals and says what all of them would take."""
     refuse_folder(out, force, SUMMARY)
     few = min(number, _TRIAL)
-    result, seconds = _run(model, few, conditions, settings)
+    result, seconds, _ = _run(model, few, conditions, settings, geometry)
     made = result.summary
     if not made.crystals:
         raise InputError(f"nothing would be generated; {_counts(result)}; loosen the conditions")

@@ -19,7 +19,7 @@ from aristotype.cli._console import INTERRUPTED, say, seconds_text
 from aristotype.errors import CheckpointError, ConfigError, TableError, UnknownNameError
 
 if TYPE_CHECKING:
-    from aristotype.crystal import GeneBatch
+    from aristotype.crystal import CrystalTable, GeneBatch
     from aristotype.datasets import PreparedDataset
 
 
@@ -33,6 +33,7 @@ class Family:
     fit: str
     defaults: dict[str, str]  # configuration by dataset; that of "" for all others
     tunable: frozenset[str]  # settings of the model that a checkpoint leaves open
+    crystals: bool = False  # whether it learns from crystals, with their geometry, and not from genes
 
     def get(self, name: str) -> Any:
         """What the module calls `name`."""
@@ -55,6 +56,15 @@ _FAMILIES = {
         fit="fit_paper",
         defaults={"": "paper.toml"},
         tunable=frozenset({"dropout", "prefix_share"}),
+    ),
+    "crystalformer": Family(
+        module="aristotype.models.crystalformer",
+        config="GeometryConfig",
+        model="CrystalFormer",
+        fit="fit",
+        defaults={"": "crystalformer.toml"},
+        tunable=frozenset({"dropout", "first_only"}),
+        crystals=True,
     ),
 }
 _TRIAL_STEPS = 10  # of a time estimate
@@ -117,21 +127,21 @@ def train(
     if writes and not resume:
         refuse_overwrite_run(out)
     prepared = _prepared(data, processes, writes)
-    genes = _split(prepared, "train"), _split(prepared, "val")
     family = _FAMILIES[model]
+    splits = _split(prepared, "train", family.crystals), _split(prepared, "val", family.crystals)
     begin = settings.model
     if checkpoint is not None:
         begin = checkpoint.with_config(**{name: getattr(settings.model, name) for name in family.tunable})
     if dry_run:
         if writes:
-            _estimate(family, begin, genes, settings, prepared)
+            _estimate(family, begin, splits, settings, prepared)
         return
     if writes and not (out / "config.toml").is_file():  # a run that goes on has its settings already
         with atomic_path(out / "config.toml") as temporary:
             temporary.write_text(to_toml(settings), encoding="utf-8")
     result = family.get(family.fit)(
         begin,
-        *genes,
+        *splits,
         settings.training,
         out,
         resume=resume,
@@ -211,9 +221,10 @@ def _prepared(data: str, processes: int, writes: bool) -> PreparedDataset:
     return open_dataset(data, processes=processes, progress=writes)
 
 
-def _split(prepared: PreparedDataset, split: str) -> GeneBatch:
+def _split(prepared: PreparedDataset, split: str, crystals: bool) -> GeneBatch | CrystalTable:
     try:
-        return prepared.table(split).genes()
+        table = prepared.table(split)
+        return table if crystals else table.genes()
     except TableError as error:
         raise TableError(
             f"{error}. Training needs the splits train and val: "
@@ -231,9 +242,7 @@ def _checkpoint(start: str, name: str) -> Any:
     return model
 
 
-def _estimate(
-    family: Family, begin: Any, genes: tuple[GeneBatch, GeneBatch], settings: Any, prepared: PreparedDataset
-) -> None:
+def _estimate(family: Family, begin: Any, splits: tuple[Any, Any], settings: Any, prepared: PreparedDataset) -> None:
     """Says how much there is to do, from a few steps in a folder that is thrown away."""
     from aristotype.training import to_toml
 
@@ -241,11 +250,11 @@ def _estimate(
     # The figures of so few steps would only mislead.
     with tempfile.TemporaryDirectory(prefix="aristotype-") as folder, redirect_stderr(StringIO()):
         result = family.get(family.fit)(
-            begin, *genes, trial, Path(folder) / "run", max_validation=8, calibrate_best=False
+            begin, *splits, trial, Path(folder) / "run", max_validation=8, calibrate_best=False
         )
-    steps = settings.training.total_steps(-(-len(genes[0]) // settings.training.batch_size))
+    steps = settings.training.total_steps(-(-len(splits[0]) // settings.training.batch_size))
     say(to_toml(settings))
-    say(f"# {prepared.statement}; {len(genes[1]):,} rows of val")
+    say(f"# {prepared.statement}; {len(splits[1]):,} rows of val")
     seconds = steps * result.seconds / max(1, result.step)
     say(f"# about {steps:,} steps, {seconds_text(seconds)} without validation and calibration")
 

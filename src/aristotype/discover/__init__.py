@@ -3,7 +3,7 @@
 So far `generate`: sample, filter, realise, top up; and the baselines with what they need from other floors.
 """
 
-from aristotype.discover._baselines import BASELINES, make_baseline, with_own_geometry
+from aristotype.discover._baselines import BASELINES, make_baseline
 from aristotype.discover._generate import (
     PATIENCE,
     GenerateResult,
@@ -11,6 +11,7 @@ from aristotype.discover._generate import (
     Realizer,
     describe_conditions,
     generate,
+    with_own_geometry,
 )
 
 __all__ = [

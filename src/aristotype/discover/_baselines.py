@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from aristotype.errors import UnknownNameError
 
 if TYPE_CHECKING:
-    from aristotype.crystal import CrystalTable, Failure
+    from aristotype.crystal import CrystalTable
     from aristotype.models.baselines import Baseline, ElementChoice
 
 BASELINES = ("ion-exchange", "decoration")
@@ -40,9 +40,3 @@ def make_baseline(name: str, known: CrystalTable, *, elements: ElementChoice = "
     if name == "decoration":
         return Decoration(known, volumes=priors().volumes, balanced=charge_balanced, elements=elements)
     raise UnknownNameError(f"there is no baseline {name!r}; there are {', '.join(BASELINES)}")
-
-
-def with_own_geometry(table: CrystalTable, *, seed: int, failures: list[Failure]) -> CrystalTable:
-    """The `Realizer` of models that give crystals, not genes: nothing is left to do."""
-    table.check_geometry()
-    return table

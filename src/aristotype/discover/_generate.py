@@ -41,11 +41,15 @@ _CHUNK = 256
 """Genes that get their geometry between two reports of progress."""
 
 
+CLOSEST = 0.7
+"""Of the sum of two covalent radii: crystals of a model that have atoms closer than this are left out, as failed."""
+
+
 class Sampler(Protocol):
-    """The part of a gene model that is used here."""
+    """The part of a model that is used here."""
 
     def stream(self, conditions: Conditions | None = None, *, seed: int, score: bool = False) -> Iterator[CrystalTable]:
-        """Blocks of genes without end, the same for the same seed; scored, they have `log_prob`."""
+        """Blocks of genes or of crystals without end, the same for the same seed; scored, they have `log_prob`."""
         ...
 
 
@@ -133,14 +137,15 @@ def generate(
     """Makes `n` distinct crystals.
 
     Args:
-        model: A gene model, as `aristotype.load` gives it.
+        model: A model of genes or of crystals, as `aristotype.load` gives it.
         n: How many.
         conditions: What all of them must satisfy.
         seed: The same seed gives the same crystals, and fewer of them are the first of more.
         genes_only: Leave out the geometry.
         keep_forced: Keep genes whose crystals have a higher symmetry than their space group at every geometry.
         novel: Keep only genes that are not in the training data.
-        realize: Gives genes a geometry; by default `aristotype.realize.realize`.
+        realize: Gives genes a geometry; by default the model itself, if it does (`draws_geometry`), else
+            `aristotype.realize.realize`.
         train_keys: Gene keys of the training data with enantiomorphs merged; by default those that the model knows.
         progress: Called with the crystals there are, those asked for, and the genes drawn.
 
@@ -156,7 +161,9 @@ def generate(
         raise InputError(f"{n} crystals are asked for; ask for at least 1")
     known = _known_keys(model, train_keys, novel)
     sieve = _Sieve(known, novel=novel, keep_forced=keep_forced)
-    run = _Run(n, seed, sieve, None if genes_only else realize or _default_realizer())
+    if realize is None:
+        realize = with_own_geometry if getattr(model, "draws_geometry", False) else _default_realizer()
+    run = _Run(n, seed, sieve, None if genes_only else realize)
     # Whole blocks are scored, though some rows are dropped: in other batches the last bits of a score would differ.
     for block in model.stream(conditions, seed=seed, score=True):
         run.add(block)
@@ -168,6 +175,29 @@ def generate(
     if not result.summary.complete:
         warnings.warn(_shortfall(result.summary), stacklevel=2)
     return result
+
+
+def with_own_geometry(table: CrystalTable, *, seed: int, failures: list[Failure]) -> CrystalTable:
+    """The `Realizer` of models that give crystals: drops those whose column `closest` says that atoms overlap.
+
+    Raises:
+        TableError: a row is a gene.
+    """
+    del seed
+    table.check_geometry()
+    if "closest" not in table.columns:
+        return table
+    closest, ids = table.column("closest").to_numpy(), table.ids
+    apart = closest >= CLOSEST
+    failures += [
+        Failure(
+            index=row,
+            id=ids[row],
+            reason=f"two atoms are at {closest[row]:.2f} of the sum of their covalent radii; {CLOSEST} is the least",
+        )
+        for row in np.flatnonzero(~apart).tolist()
+    ]
+    return table.filter(apart)
 
 
 def describe_conditions(conditions: Conditions) -> dict[str, Any]:
@@ -199,6 +229,15 @@ def _default_realizer() -> Realizer:
     from aristotype.realize import realize
 
     return realize
+
+
+def _without_geometry(table: CrystalTable) -> CrystalTable:
+    """The genes of a table, with its columns but for those that say how a geometry was drawn."""
+    if table.is_gene.all():
+        return table
+    genes = CrystalTable.from_genes(table.genes(), ids=table.ids)
+    left = {"id", "space_group", "elements", "wyckoffs", "free", "lattice", "closest", "site_draws", "crystal_draws"}
+    return genes.with_columns({name: table.column(name) for name in table.columns if name not in left})
 
 
 def _known_keys(model: Sampler, given: Set[bytes] | None, novel: bool) -> Set[bytes] | None:
@@ -300,6 +339,8 @@ class _Run:
     def _make(self, table: CrystalTable, is_novel: NDArray[np.bool_] | None, rows: NDArray[np.int64]) -> None:
         """Adds genes, or their crystals."""
         genes = table.genes()
+        if self._realize is not with_own_geometry:
+            table = _without_geometry(table)
         table = table.with_columns(
             formula=pa.array(formulas(genes), pa.string()),
             label=pa.array(protostructure_labels(genes), pa.string()),

@@ -1,4 +1,4 @@
-"""What every gene model can do."""
+"""What every model can do."""
 
 from __future__ import annotations
 
@@ -14,7 +14,11 @@ from aristotype.crystal import Conditions, CrystalTable
 
 @runtime_checkable
 class GeneModel(Protocol):
-    """Samples genes under conditions and scores them."""
+    """Samples genes under conditions and scores them.
+
+    A model of crystals answers to the same protocol: its tables have geometry, `log_prob` takes crystals, and the
+    attribute `draws_geometry` is true.
+    """
 
     name: str
 

@@ -14,12 +14,15 @@ from aristotype._files import printable
 from aristotype.errors import CheckpointError, UnknownNameError
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from aristotype.models._protocol import GeneModel
 
 # (family, variant) of a checkpoint to the class that reads it.
 _READERS: Mapping[tuple[str, str], str] = {
     ("wyckoff-transformer", "default"): "aristotype.models.wyckoff_transformer:WyckoffTransformer",
     ("wyckoff-transformer", "paper"): "aristotype.models.wyckoff_transformer.paper:WyckoffTransformerPaper",
+    ("crystalformer", "default"): "aristotype.models.crystalformer:CrystalFormer",
 }
 DEFAULT_MODEL = "wyckoff-transformer-mp20"
 
@@ -76,7 +79,16 @@ def load(name: str | Path) -> GeneModel:
     return model
 
 
-def _reader(settings: Any, path: Path) -> Callable[..., GeneModel]:
+def model_of(settings: Any, tensors: Mapping[str, Tensor]) -> GeneModel:
+    """A model that is part of another's checkpoint.
+
+    Raises:
+        CheckpointError: it is damaged, or of a family that this release does not know.
+    """
+    return _reader(settings, "the checkpoint of a part")(settings, tensors)
+
+
+def _reader(settings: Any, path: Path | str) -> Callable[..., GeneModel]:
     if not isinstance(settings, Mapping):
         raise CheckpointError(f"the configuration in {path} is no table of settings; copy the checkpoint again")
     key = (str(settings.get("family")), str(settings.get("variant")))

@@ -47,6 +47,8 @@ class Baseline(ABC):
             volume.
     """
 
+    draws_geometry = True
+
     name: str
     _fresh: bool
 

@@ -1,0 +1,9 @@
+"""The family CrystalFormer: crystals with their geometry, from genes to cells and coordinates."""
+
+from aristotype.models.crystalformer._config import GeometryConfig
+from aristotype.models.crystalformer._fit import fit
+from aristotype.models.crystalformer._geometry import GeometryNetwork
+from aristotype.models.crystalformer._model import FAMILY, CrystalFormer
+from aristotype.models.crystalformer._sampler import Tries
+
+__all__ = ["FAMILY", "CrystalFormer", "GeometryConfig", "GeometryNetwork", "Tries", "fit"]

@@ -1,0 +1,151 @@
+"""Sequences as the arrays that the network reads: bins, offsets, supports, structure factors."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from aristotype.crystal import GeneBatch, from_box
+from aristotype.models.crystalformer._features import NUM_FEATURES, site_features
+from aristotype.models.crystalformer._sequences import Sequences
+from aristotype.models.crystalformer._support import BINS, bins_of, offsets_of, pinned_axes, support
+from aristotype.symmetry import space_group, tables
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+Ints = NDArray[np.int64]
+CELL_FEATURES = 12
+
+
+class Arrays(NamedTuple):
+    """Arrays of m sequences of up to S sites; see `Places`."""
+
+    bins: NDArray[np.int8]  # (m, S, 3)
+    offsets: NDArray[np.float64]  # (m, S, 3)
+    written: NDArray[np.bool_]  # (m, S, 3)
+    allowed: NDArray[np.bool_]  # (m, S, 3, BINS)
+    least: NDArray[np.float64]  # (m, S, 3)
+    placed: NDArray[np.float32]  # (m, S, 136)
+    cell_features: NDArray[np.float32]  # (m, 12)
+
+
+def arrays_of(sequences: Sequences) -> Arrays:
+    """The arrays of some sequences."""
+    genes = sequences.genes
+    written = written_axes(genes)
+    bins = np.where(written, bins_of(sequences.free), 0)
+    offsets = np.where(written, offsets_of(sequences.free), 0.0)
+    return Arrays(
+        bins=bins.astype(np.int8),
+        offsets=offsets,
+        written=written,
+        allowed=allowed_bins(genes, bins),
+        least=least_offsets(genes, bins, offsets),
+        placed=placed_features(genes, sequences.free),
+        cell_features=cell_features(genes, sequences.cell, sequences.acute),
+    )
+
+
+def freedom_of(genes: GeneBatch) -> NDArray[np.int64]:
+    """(n, S) free parameters of each site, 0 where there is none."""
+    freedom = np.append(tables().padded("freedom", fill=0), np.zeros((231, 1), np.int8), axis=1)
+    return freedom[genes.space_group.astype(np.int64)[:, None], genes.wyckoffs].astype(np.int64)
+
+
+def is_polar(space_group_numbers: NDArray[np.int16]) -> NDArray[np.bool_]:
+    """(n,) whether the origin of each group floats, so that the first site holds it."""
+    return np.asarray(tables().polar_axes[space_group_numbers.astype(np.int64) - 1].any(axis=1))
+
+
+def written_axes(genes: GeneBatch) -> NDArray[np.bool_]:
+    """(n, S, 3) which parameters of each site are written."""
+    out = np.arange(3) < freedom_of(genes)[..., None]
+    for row in np.flatnonzero(is_polar(genes.space_group)):
+        pinned = pinned_axes(int(genes.space_group[row]), int(genes.wyckoffs[row, 0]))
+        out[row, 0, : len(pinned)] &= ~np.array(pinned, bool)
+    return out
+
+
+def in_run(genes: GeneBatch) -> NDArray[np.bool_]:
+    """(n, S) whether a site follows one of its kind, so that its bins may not be smaller."""
+    out = np.zeros(genes.wyckoffs.shape, bool)
+    same = (genes.wyckoffs[:, 1:] == genes.wyckoffs[:, :-1]) & (genes.elements[:, 1:] == genes.elements[:, :-1])
+    out[:, 1:] = same & (genes.wyckoffs[:, 1:] >= 0)
+    out[is_polar(genes.space_group), 1:2] = False  # the site before it holds the origin, out of order
+    return out
+
+
+def allowed_bins(genes: GeneBatch, bins: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """(n, S, 3, BINS) which bins may be written at each axis, given the bins (n, S, 3) before it."""
+    out = np.zeros((*bins.shape, BINS), bool)
+    for rows, sites, (number, letter, anchored) in by_support(genes):
+        first, second, third = support(number, letter, anchored)
+        here = bins[rows, sites]
+        out[rows, sites, 0] = first
+        out[rows, sites, 1] = second[here[:, 0]]
+        out[rows, sites, 2] = third[here[:, 0], here[:, 1]]
+    rows, sites = np.nonzero(in_run(genes))
+    out[rows, sites] &= not_before(bins[rows, sites], bins[rows, sites - 1])
+    return out
+
+
+def least_offsets(genes: GeneBatch, bins: NDArray[np.int64], offsets: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(n, S, 3) the smallest offset that may be written: that of the site before, where all bins are the same."""
+    out = np.full(bins.shape, -0.5)
+    rows, sites = np.nonzero(in_run(genes))
+    tied = (bins[rows, sites] == bins[rows, sites - 1]).all(axis=1)
+    rows, sites = rows[tied], sites[tied]
+    axis = last_axes(genes)[rows, sites]
+    out[rows, sites, axis] = offsets[rows, sites - 1, axis]
+    return out
+
+
+def last_axes(genes: GeneBatch) -> NDArray[np.int64]:
+    """(n, S) the last parameter of each site, which decides the order of sites with the same bins."""
+    return np.maximum(0, freedom_of(genes) - 1)
+
+
+def not_before(bins: NDArray[np.int64], last: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """(k, 3, BINS) which bins of each axis do not put a site before the `last` one (k, 3) of its kind."""
+    tied = np.ones((len(bins), 3), bool)
+    tied[:, 1:] = np.cumprod(bins[:, :2] == last[:, :2], axis=1).astype(bool)
+    return ~tied[..., None] | (np.arange(BINS) >= last[..., None])
+
+
+def by_support(genes: GeneBatch) -> Iterator[tuple[Ints, Ints, tuple[int, int, bool]]]:
+    """Rows and places of sites that share a support, with its group, letter and whether the site holds the origin."""
+    rows, sites = np.nonzero(genes.wyckoffs >= 0)
+    number = genes.space_group[rows].astype(np.int64)
+    letter = genes.wyckoffs[rows, sites].astype(np.int64)
+    anchored = is_polar(genes.space_group)[rows] & (sites == 0)
+    kind = (number * 32 + letter) * 2 + anchored
+    order = np.argsort(kind, kind="stable")
+    kinds, starts = np.unique(kind[order], return_index=True)
+    for each, part in zip(kinds.tolist(), np.split(order, starts[1:]), strict=True):
+        yield rows[part], sites[part], (each // 64, each // 2 % 32, bool(each % 2))
+
+
+def placed_features(genes: GeneBatch, free: NDArray[np.float64]) -> NDArray[np.float32]:
+    """(n, S, 136) structure factors of the sites for their free parameters (n, S, 3)."""
+    out = np.zeros((*genes.wyckoffs.shape, NUM_FEATURES), np.float32)
+    for rows, sites, (number, letter, _) in by_support(genes):
+        freedom = space_group(number).positions[letter].freedom
+        out[rows, sites] = site_features(number, letter, free[rows, sites, :freedom])
+    return out
+
+
+def cell_features(genes: GeneBatch, cell: NDArray[np.float64], acute: NDArray[np.bool_]) -> NDArray[np.float32]:
+    """(n, 12) what sites are told about the cell: its coordinates, log-lengths and cosines."""
+    out = np.zeros((len(cell), CELL_FEATURES), np.float32)
+    out[:, :6] = cell
+    out[:, 0] -= 2.9
+    atoms = genes.multiplicities.sum(axis=1)
+    for number in np.unique(genes.space_group).tolist():
+        rows = np.flatnonzero(genes.space_group == number)
+        cells = from_box(number, cell[rows], acute[rows], atoms[rows])
+        out[rows, 6:9] = np.log(cells[:, :3]) - 1.8
+        out[rows, 9:] = np.cos(np.radians(cells[:, 3:]))
+    return out

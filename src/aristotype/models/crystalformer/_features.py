@@ -1,0 +1,69 @@
+"""What a network is told about where atoms are: structure factors of a site's orbit, the same for any member of it.
+
+F(h) = mean over the atoms of the orbit of exp(2 pi i h x). They say the same in every space group, so that what is
+learnt in one serves in all. For a site whose free parameters are not chosen they are averaged over all choices.
+"""
+
+from __future__ import annotations
+
+from functools import cache, lru_cache
+from itertools import product
+
+import numpy as np
+from numpy.typing import NDArray
+
+from aristotype.symmetry import GRID, MAX_POSITIONS, NUM_GROUPS, space_group
+
+Floats = NDArray[np.float64]
+
+
+@cache
+def indices() -> NDArray[np.int64]:
+    """(68, 3) indices h: one of each pair h, -h up to 2, and 3 and 4 along the axes."""
+    small = [h for h in product(range(-2, 3), repeat=3) if h > (0, 0, 0)]
+    far = [tuple(n if axis == k else 0 for axis in range(3)) for n in (3, 4) for k in range(3)]
+    out = np.array(small + far, np.int64)
+    out.setflags(write=False)
+    return out
+
+
+NUM_FEATURES = 2 * 68
+"""Real and imaginary parts."""
+
+
+@lru_cache(maxsize=4096)
+def _terms(number: int, letter: int) -> tuple[NDArray[np.int64], NDArray[np.complex128]]:
+    """For each index and atom of an orbit: how the phase turns with each parameter (h, m, f), and the fixed phase."""
+    position = space_group(number).positions[letter]
+    turns = np.einsum("hi,mif->hmf", indices(), position.orbit_linear)
+    fixed = np.exp(2j * np.pi * (indices() @ position.orbit_origin.T % GRID) / GRID)
+    return turns, fixed
+
+
+def site_features(number: int, letter: int, free: Floats) -> Floats:
+    """Structure factors (n, 136) of sites of one position for free parameters (n, freedom)."""
+    turns, fixed = _terms(number, letter)
+    out = np.empty((len(free), len(fixed)), np.complex128)
+    step = max(1, 4_000_000 // fixed.size)
+    for start in range(0, len(free), step):
+        part = free[start : start + step]
+        phases = np.einsum("hmf,nf->nhm", turns, part)
+        out[start : start + step] = (np.exp(2j * np.pi * phases) * fixed).mean(axis=2)
+    return np.concatenate([out.real, out.imag], axis=1)
+
+
+def average_features(number: int, letter: int) -> Floats:
+    """Structure factors (136,) of a position, averaged over its free parameters."""
+    turns, fixed = _terms(number, letter)
+    mean = np.where((turns == 0).all(axis=2), fixed, 0.0).mean(axis=1)
+    return np.concatenate([mean.real, mean.imag])
+
+
+@cache
+def average_table() -> NDArray[np.float32]:
+    """(231, 27, 136) `average_features` of all positions; 0 where there is none."""
+    out = np.zeros((NUM_GROUPS + 1, MAX_POSITIONS, NUM_FEATURES), np.float32)
+    for number in range(1, NUM_GROUPS + 1):
+        for position in space_group(number).positions:
+            out[number, position.index] = average_features(number, position.index)
+    return out

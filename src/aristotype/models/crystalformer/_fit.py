@@ -1,0 +1,148 @@
+"""Trains the geometry of a CrystalFormer: the loop of `aristotype.training`, this family's batches and validation."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from aristotype.crystal import CrystalTable
+from aristotype.errors import InputError
+from aristotype.models._registry import load
+from aristotype.models.crystalformer._config import GeometryConfig
+from aristotype.models.crystalformer._geometry import GeometryNetwork, Places
+from aristotype.models.crystalformer._model import CrystalFormer
+from aristotype.models.crystalformer._prepare import prepared_sequences
+from aristotype.models.crystalformer._sequences import Sequences
+from aristotype.models.crystalformer._source import CrystalSource
+from aristotype.training import TrainingConfig, TrainingResult, rank_and_world, train
+
+SITES_A_ROW = 4.6
+"""Sites of an average crystal of MP-20: turns a batch size in crystals into one in sites."""
+_TOKENS_A_PASS = 4000
+
+
+class _Trainable(nn.Module):
+    """The network with the loss that the loop asks for."""
+
+    def __init__(self, network: GeometryNetwork) -> None:
+        super().__init__()
+        self.network = network
+
+    def loss(self, batch: Places) -> tuple[Tensor, dict[str, Tensor]]:
+        """Negative log-likelihood in nats of one sequence a crystal, and its two parts."""
+        cell, sites = (-each.sum() / batch.mean_rows for each in self.network.log_prob(batch))
+        return cell + sites, {"cell": cell.detach(), "sites": sites.detach()}
+
+
+def fit(
+    model: GeometryConfig | CrystalFormer,
+    train_crystals: CrystalTable,
+    val_crystals: CrystalTable,
+    training: TrainingConfig,
+    out: str | Path,
+    *,
+    resume: bool = False,
+    settings: Mapping[str, Any] | None = None,
+    card: str = "",
+    max_validation: int = 2000,
+    calibrate_best: bool = True,
+) -> TrainingResult:
+    """Trains a fresh network (from a configuration) or goes on with one (fine-tuning).
+
+    Args:
+        model: a configuration, or a model to go on with, whose vocabulary stays as it is.
+        train_crystals: crystals to learn from.
+        val_crystals: crystals to validate on by exact negative log-likelihood of the geometry given the gene; at most
+            `max_validation`, drawn with seed 0. Those with elements outside the vocabulary are left out of it.
+        training: the loop's settings; `batch_size` counts crystals of average length.
+        out: folder of the run; the best checkpoint is `out/best`.
+        resume: go on with the run of that folder.
+        settings: further facts that identify the run.
+        card: text of the model card, to which the figures of the run are added.
+        max_validation: most validation crystals.
+        calibrate_best: no part of this family is calibrated; taken so that all families are called alike.
+
+    Raises:
+        InputError: a training crystal holds an element outside the vocabulary of a model to go on with.
+        TableError: a row is a gene.
+        UnknownNameError: there is no gene model of that name.
+    """
+    del calibrate_best
+    elements = np.unique(train_crystals.genes().elements)
+    vocabulary = tuple(int(z) for z in elements[elements > 0])
+    if isinstance(model, GeometryConfig):
+        config = replace(model, elements=vocabulary)
+        with torch.random.fork_rng(devices=[]):  # fresh weights are a function of the seed, and of nothing else
+            torch.manual_seed(training.seed)
+            network = GeometryNetwork(config)
+        whole = CrystalFormer(load(config.genes), network)
+    else:
+        model.check_vocabulary(train_crystals.genes())
+        whole, config = model, model.geometry.config
+    known = np.isin(val_crystals.genes().elements, (0, *config.elements)).all(axis=1)
+    rows = np.random.default_rng(0).permutation(np.flatnonzero(known))[:max_validation]
+    if not len(rows):
+        raise InputError("no crystal of the split val has only elements of the split train; validate on others")
+    loud = rank_and_world()[0] == 0
+    judged = _Judged(prepared_sequences(val_crystals.take(np.sort(rows)), loud=loud), config.elements)
+    source = CrystalSource(
+        prepared_sequences(train_crystals, loud=loud),
+        config.elements,
+        tokens=int(training.batch_size * SITES_A_ROW),
+        seed=training.seed,
+        first_only=config.first_only,
+    )
+
+    def validate(module: nn.Module) -> dict[str, float]:
+        return judged(cast(_Trainable, module).network)
+
+    def on_save(module: nn.Module, path: Path, record: Mapping[str, Any]) -> None:
+        figures = "\n".join(f"- {name}: {value}" for name, value in record.items())
+        kept = CrystalFormer(whole.genes, cast(_Trainable, module).network, whole.tries)
+        kept.save(path, card=f"{card}\n\nFigures of the run at this step:\n\n{figures}\n", half=True)
+
+    return train(
+        _Trainable(whole.geometry),
+        source,
+        validate,
+        training,
+        out,
+        on_save=on_save,
+        resume=resume,
+        settings={"model": whole.settings(), **(settings or {})},
+    )
+
+
+class _Judged:
+    """Validation crystals: exact negative log-likelihood of their geometry given their genes and settings."""
+
+    def __init__(self, sequences: Sequences, vocabulary: tuple[int, ...]) -> None:
+        self._sequences = sequences
+        self._source = CrystalSource(sequences, vocabulary, tokens=_TOKENS_A_PASS, seed=0)
+
+    def __call__(self, network: GeometryNetwork) -> dict[str, float]:
+        q = self._sequences
+        lengths = q.genes.num_sites
+        parts: NDArray[np.float64] = np.empty((2, len(q)))
+        device = network.axis.weight.device
+        for length in np.unique(lengths).tolist():
+            rows = np.flatnonzero(lengths == length)
+            for piece in np.array_split(rows, max(1, len(rows) * length // _TOKENS_A_PASS)):
+                found = network.log_prob(self._source.places(piece).to(device))
+                parts[:, piece] = torch.stack(found).double().cpu().numpy()
+        parts[0] += q.log_measure
+        total = parts.sum(axis=0)
+        largest = np.full(q.owner.max() + 1, -np.inf)
+        np.maximum.at(largest, q.owner, total)
+        weight = np.exp(total - largest[q.owner])
+        sums = np.bincount(q.owner, weight)
+        exact = -(largest + np.log(sums)).mean()
+        cell = -(np.bincount(q.owner, weight * parts[0]) / sums).mean()
+        return {"nll": float(exact), "nll_lattice": float(cell), "nll_coordinates": float(exact - cell)}

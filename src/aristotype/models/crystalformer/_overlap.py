@@ -1,0 +1,92 @@
+"""How close the atoms of crystals come while they are being placed, site after site."""
+
+from __future__ import annotations
+
+from itertools import product
+
+import numpy as np
+from numpy.typing import NDArray
+
+from aristotype.crystal import GeneBatch, covalent_radii, primitive_images, primitive_vectors, reduce_cells
+from aristotype.symmetry import cell_matrix, space_group
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+_SHIFTS = np.array(list(product((-1, 0, 1), repeat=3)), float)
+_HERE = 13
+"""Place in `_SHIFTS` of no shift."""
+_UNKNOWN = 1.5
+"""Angstrom, for elements whose covalent radius is not known."""
+
+
+class Placed:
+    """Atoms of n crystals of up to S sites, in reduced primitive cells; sites are put in one at a time.
+
+    By symmetry the nearest neighbour of an atom is that of the atom which stands for its site.
+    """
+
+    def __init__(self, genes: GeneBatch, lattice: Floats) -> None:
+        """`genes` (n,) and their cells (n, 6) in Angstrom and degrees."""
+        self._genes = genes
+        group = genes.space_group.astype(np.int64)
+        vectors = np.stack([primitive_vectors(number) for number in group.tolist()])
+        cells = vectors @ cell_matrix(lattice)
+        change = reduce_cells(cells)
+        self._cells = change @ cells
+        self._into = np.linalg.inv(change @ vectors)  # from conventional coordinates, as rows
+        radii = np.nan_to_num(covalent_radii(), nan=_UNKNOWN)
+        self._radius = radii[genes.elements.astype(np.int64)]
+        order = np.array([1] + [space_group(number).centring_order for number in range(1, 231)])[group]
+        self._atoms = genes.multiplicities // order[:, None]
+        first = np.cumsum(self._atoms, axis=1) - self._atoms
+        total = int(self._atoms.sum(axis=1).max(initial=0))
+        self._first = first
+        self._coords = np.zeros((len(genes), total, 3))
+        self._size = np.full((len(genes), total), np.nan)  # radius of each atom that is placed
+
+    def closeness(self, rows: Ints, site: int, free: Floats) -> Floats:
+        """Smallest distance of a site (with parameters (k, 3)) to itself and all that is placed, over the radii's sum.
+
+        Args:
+            rows: (k,) crystals.
+            site: place of the site in them.
+            free: (k, 3) its free parameters.
+        """
+        coords = self._orbit(rows, site, free)
+        own, count = self._radius[rows, site], self._atoms[rows, site]
+        exists = np.arange(coords.shape[1]) < count[:, None]
+        sizes = np.where(exists, own[:, None], np.nan)
+        others = np.concatenate([coords, self._coords[rows]], axis=1)
+        place = np.arange(self._size.shape[1]) - self._first[rows, site][:, None]
+        placed = np.where((place >= 0) & (place < count[:, None]), np.nan, self._size[rows])  # but for an earlier try
+        radius = np.concatenate([sizes, placed], axis=1) + own[:, None]
+        step = others - coords[:, :1]
+        step -= np.rint(step)
+        vectors = (step[:, :, None] + _SHIFTS) @ self._cells[rows][:, None]
+        squared = np.square(vectors).sum(axis=3)
+        squared[:, 0, _HERE] = np.inf  # the atom itself
+        ratio = np.sqrt(squared.min(axis=2)) / radius
+        return np.asarray(np.nanmin(ratio, axis=1))
+
+    def put(self, rows: Ints, site: int, free: Floats) -> None:
+        """Places a site in some crystals, or places it anew."""
+        coords = self._orbit(rows, site, free)
+        count = self._atoms[rows, site]
+        which, place = np.nonzero(np.arange(coords.shape[1]) < count[:, None])
+        at = self._first[rows[which], site] + place
+        self._coords[rows[which], at] = coords[which, place]
+        self._size[rows[which], at] = self._radius[rows[which], site]
+
+    def _orbit(self, rows: Ints, site: int, free: Floats) -> Floats:
+        """Coordinates (k, most atoms, 3) of a site in the reduced primitive cell, that which stands for it first."""
+        letters = self._genes.wyckoffs[rows, site].astype(np.int64)
+        group = self._genes.space_group[rows].astype(np.int64)
+        out = np.zeros((len(rows), int(self._atoms[rows, site].max(initial=1)), 3))
+        kind = group * 32 + letters
+        for each in np.unique(kind).tolist():
+            which = np.flatnonzero(kind == each)
+            number, letter = each // 32, each % 32
+            position = space_group(number).positions[letter]
+            points = position.orbit(free[which, : position.freedom])[:, primitive_images(number, letter)]
+            out[which, : points.shape[1]] = points @ self._into[rows[which]]
+        return out

@@ -1,0 +1,120 @@
+"""Where the free parameters of a site may lie, so that every orbit is written down once.
+
+An orbit has as many free parameters as images that fall on the representative subspace. Each axis is cut into
+`BINS` bins, centred on multiples of 1/24; of all images the one with the smallest bins is written. A triple of bins
+belongs to the *support* of a position if some point in it is the smallest of its images. A bin on the border of the
+asymmetric unit can hold two images of one orbit; both are then in the support, and a score sums over them.
+
+In a polar group the first site holds the origin: its parameters along the polar axes are 0 and not written.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from itertools import product
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from aristotype.symmetry import GRID, space_group
+
+BINS = 24
+"""Bins an axis. Translations are multiples of 1/24 and carry bins into bins."""
+_CELLS = 20_000_000  # of numbers held at once
+
+
+class ImageMaps(NamedTuple):
+    """The maps u' = linear @ u + shift / 24 of free parameters that denote the same orbit, identity among them."""
+
+    linear: NDArray[np.int64]  # (m, f, f)
+    shift: NDArray[np.int64]  # (m, f)
+
+
+class Support(NamedTuple):
+    """Bins that may be written, axis by axis; axes that are not written have the bin 0 alone."""
+
+    first: NDArray[np.bool_]  # (BINS,)
+    second: NDArray[np.bool_]  # (BINS, BINS) given the first
+    third: NDArray[np.bool_]  # (BINS, BINS, BINS) given both
+
+
+def bins_of(free: NDArray[np.float64]) -> NDArray[np.int64]:
+    """The bin of each free parameter."""
+    return np.floor(free * BINS + 0.5).astype(np.int64) % BINS
+
+
+def offsets_of(free: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Where in its bin each free parameter lies, from -1/2 to 1/2."""
+    scaled = free * BINS
+    return scaled - np.floor(scaled + 0.5)
+
+
+@lru_cache(maxsize=4096)
+def pinned_axes(number: int, letter: int) -> tuple[bool, ...]:
+    """Free parameters of a position that are coordinates along polar axes: 0 for the site that holds the origin."""
+    position = space_group(number).positions[letter]
+    polar = np.flatnonzero(space_group(number).polar_axes)
+    return tuple(bool((position.linear[polar, axis] != 0).any()) for axis in range(position.freedom))
+
+
+@lru_cache(maxsize=4096)
+def image_maps(number: int, letter: int, anchored: bool = False) -> ImageMaps:
+    """All maps between the free parameters of one orbit.
+
+    Args:
+        number: space group.
+        letter: index of the position.
+        anchored: only those that leave the pinned parameters 0.
+    """
+    group = space_group(number)
+    position = group.positions[letter]
+    f = position.freedom
+    if f == 0:
+        return ImageMaps(np.zeros((1, 0, 0), np.int64), np.zeros((1, 0), np.int64))
+    # Operation g, then the parameters of the point that it gives: inverse @ (g(x) - origin), the last ones being 0.
+    linear = position.inverse @ (group.rotations @ position.linear)  # (g, 3, f)
+    start = group.rotations @ position.origin + group.translations - position.origin
+    shift = start @ position.inverse.T % GRID
+    kept = (linear[:, f:] == 0).all(axis=(1, 2)) & (shift[:, f:] == 0).all(axis=1)
+    linear, shift = linear[kept, :f], shift[kept, :f]
+    if anchored:
+        fixed = np.array(pinned_axes(number, letter), bool)
+        still = (linear[:, fixed][:, :, ~fixed] == 0).all(axis=(1, 2)) & (shift[:, fixed] == 0).all(axis=1)
+        linear, shift = linear[still], shift[still]
+    both = np.unique(np.concatenate([linear.reshape(len(linear), -1), shift], axis=1), axis=0)
+    return ImageMaps(both[:, : f * f].reshape(-1, f, f), both[:, f * f :])
+
+
+@lru_cache(maxsize=4096)
+def support(number: int, letter: int, anchored: bool = False) -> Support:
+    """The support of a position, or of the site that holds the origin."""
+    position = space_group(number).positions[letter]
+    f = position.freedom
+    written = [axis for axis in range(f) if not (anchored and pinned_axes(number, letter)[axis])]
+    smallest = _smallest(image_maps(number, letter, anchored), f, written)
+    third = np.zeros((BINS, BINS, BINS), bool)
+    third[tuple(slice(None) if axis in written else slice(0, 1) for axis in range(3))] = smallest
+    second = np.asarray(third.any(axis=2))
+    return Support(np.asarray(second.any(axis=1)), second, third)
+
+
+def _smallest(maps: ImageMaps, freedom: int, written: list[int]) -> NDArray[np.bool_]:
+    """Whether some point of a triple of bins has no image in smaller ones; of length 1 along axes not written."""
+    # Images of one point of a bin lie in one bin, unless two parameters are added: then it depends on where it lies.
+    mixes = (np.abs(maps.linear).sum(axis=2) > 1).any()
+    inside = (-0.41, 0.02, 0.41) if mixes else (0.2,)
+    axes = [np.arange(BINS) if axis in written else np.zeros(1, np.int64) for axis in range(3)]
+    bins = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, 3)
+    weight = np.array([BINS**2, BINS, 1])
+    own = bins @ weight
+    found = np.zeros(len(bins), bool)
+    step = max(1, _CELLS // (9 * len(maps.linear)))
+    for offset in product(*[inside if axis in written else (0.0,) for axis in range(3)]):
+        for start in range(0, len(bins), step):
+            part = slice(start, start + step)
+            point = (bins[part] + np.array(offset))[:, :freedom]
+            images = np.einsum("mij,nj->nmi", maps.linear, point) + maps.shift * (BINS / GRID)
+            codes = np.floor(images + 0.5).astype(np.int64) % BINS @ weight[:freedom]
+            found[part] |= own[part] <= codes.min(axis=1)
+    return found.reshape([len(axis) for axis in axes])
