@@ -315,6 +315,7 @@ class CrystalFormer(nn.Module):
             genes = load(named)
         else:
             genes = model_of(named, {n.removeprefix(_GENES): t for n, t in tensors.items() if n.startswith(_GENES)})
+            genes.name = config.genes
         return CrystalFormer(genes, geometry).eval()
 
 

@@ -1,0 +1,113 @@
+"""`aristotype train crystalformer` and what comes after it, as a user calls them."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from aristotype.crystal import CrystalTable
+from aristotype.models import load
+from aristotype.realize import RealizeConfig, realize
+
+from .conftest import handful
+
+SMALL = [
+    "--set=model.width=24",
+    "--set=model.heads=2",
+    "--set=model.encoder_layers=1",
+    "--set=model.decoder_layers=1",
+]
+BRIEF = [
+    f"--set=training.{text}"
+    for text in ("epochs=2", "batch_size=64", "threads=1", "tensorboard=false", "device=cpu", "validate_every=0")
+]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _own_cache(tmp_path_factory):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("ARISTOTYPE_CACHE", str(tmp_path_factory.mktemp("cache")))
+        patch.delenv("ARISTOTYPE_DATA", raising=False)
+        yield
+
+
+@pytest.fixture(scope="module")
+def crystals_file(tmp_path_factory):
+    """A table of crystals with the splits train and val."""
+    table = CrystalTable.from_genes(handful())
+    made = realize(table, seed=0, config=RealizeConfig(trials=1, screened=1))
+    made = made.with_columns(split=["val" if row % 5 == 0 else "train" for row in range(len(made))])
+    path = tmp_path_factory.mktemp("table") / "crystals.parquet"
+    made.write(path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory, crystals_file, tiny_model):
+    from typer.testing import CliRunner
+
+    from aristotype.cli._app import app
+
+    out = tmp_path_factory.mktemp("runs") / "run"
+    arguments = ["train", "crystalformer", "--data", str(crystals_file), "--out", str(out), *SMALL, *BRIEF]
+    result = CliRunner().invoke(app, [*arguments, f"--set=model.genes={tiny_model}"])
+    assert result.exit_code == 0, result.output
+    return out
+
+
+def test_a_run_ends_in_a_checkpoint_that_holds_its_gene_model(trained):
+    log = [json.loads(line) for line in (trained / "log.jsonl").read_text().splitlines()]
+    nll = [line["nll"] for line in log if "nll" in line]
+    assert len(nll) == 2
+    assert np.isfinite(nll).all()
+    model = load(trained / "best")
+    crystals = model.sample(5, seed=0)
+    assert not crystals.is_gene.any()
+    assert np.isfinite(crystals.column("log_prob").to_numpy()).all()
+    settings = json.loads((trained / "best" / "config.json").read_text())["config"]
+    assert settings["model"]["genes"] == "best"  # the name alone, not where it was
+    assert settings["genes"]["family"] == "wyckoff-transformer"
+
+
+def test_crystals_are_generated_with_the_geometry_of_the_model(invoke, trained, tmp_path):
+    result = invoke("generate", "--model", trained / "best", "-n", "3", "--keep-forced", "--out", tmp_path / "own")
+    assert result.exit_code == 0, result.output
+    table = CrystalTable.read(tmp_path / "own" / "crystals.parquet")
+    assert (table.column("closest").to_numpy() >= 0.7).all()
+    assert len(list((tmp_path / "own" / "cif").iterdir())) == 3
+    assert json.loads((tmp_path / "own" / "summary.json").read_text())["geometry"] == "model"
+    quick = ["--geometry", "quick", "--keep-forced", "-n", "3"]
+    result = invoke("generate", "--model", trained / "best", *quick, "--out", tmp_path / "quick")
+    assert result.exit_code == 0, result.output
+    other = CrystalTable.read(tmp_path / "quick" / "crystals.parquet")
+    assert other.ids[0].startswith("0-")
+    assert "site_draws" not in other.columns
+
+
+def test_a_checkpoint_is_fine_tuned(invoke, trained, crystals_file, tmp_path):
+    result = invoke(
+        "train", "crystalformer", "--data", crystals_file, "--from", trained / "best", "--out", tmp_path / "run",
+        *BRIEF, "--set=training.warmup_steps=1",
+    )  # fmt: skip
+    assert result.exit_code == 0, result.output
+    assert load(tmp_path / "run" / "best").config == load(trained / "best").config
+
+
+def test_genes_cannot_be_learnt_from(invoke, table_file, tmp_path, tiny_model):
+    result = invoke(
+        "train", "crystalformer", "--data", table_file, "--out", tmp_path / "run", f"--set=model.genes={tiny_model}"
+    )
+    assert result.exit_code == 2
+    assert "have no geometry" in result.stderr
+    result = invoke("train", "crystalformer", "--data", table_file, "--out", tmp_path / "b", "--set=model.genes=nobody")
+    assert result.exit_code == 2
+    assert "there is no model 'nobody'" in result.stderr
+
+
+def test_a_gene_model_has_no_geometry_to_give(invoke, tiny_model, tmp_path):
+    result = invoke("generate", "--model", tiny_model, "--geometry", "model", "-n", "2", "--out", tmp_path / "out")
+    assert result.exit_code == 2
+    assert "draws genes without geometry; take --geometry search or quick" in result.stderr
+    assert not (tmp_path / "out").exists()
