@@ -10,7 +10,8 @@ In a polar group the first site holds the origin: its parameters along the polar
 
 from __future__ import annotations
 
-from functools import lru_cache
+from functools import cache, lru_cache
+from importlib.resources import files
 from itertools import product
 from typing import NamedTuple
 
@@ -88,15 +89,43 @@ def image_maps(number: int, letter: int, anchored: bool = False) -> ImageMaps:
 
 @lru_cache(maxsize=4096)
 def support(number: int, letter: int, anchored: bool = False) -> Support:
-    """The support of a position, or of the site that holds the origin."""
-    position = space_group(number).positions[letter]
-    f = position.freedom
-    written = [axis for axis in range(f) if not (anchored and pinned_axes(number, letter)[axis])]
-    smallest = _smallest(image_maps(number, letter, anchored), f, written)
+    """The support of a position, or of the site that holds the origin, from the shipped table."""
+    offsets, bits = _shipped()
+    axes = written_axes_of(number, letter, anchored)
+    size = BINS ** len(axes)
+    start = int(offsets[number, letter, int(anchored)])
+    found = np.unpackbits(bits[start : start + -(-size // 8)], count=size).astype(bool)
+    return _spread(found.reshape([BINS if axis in axes else 1 for axis in range(3)]))
+
+
+def build_support(number: int, letter: int, anchored: bool = False) -> Support:
+    """The support of a position from the maps between images; what the shipped table holds."""
+    axes = written_axes_of(number, letter, anchored)
+    freedom = space_group(number).positions[letter].freedom
+    return _spread(_smallest(image_maps(number, letter, anchored), freedom, list(axes)))
+
+
+def written_axes_of(number: int, letter: int, anchored: bool) -> tuple[int, ...]:
+    """Free parameters of a position that are written."""
+    pinned = pinned_axes(number, letter)
+    return tuple(axis for axis, fixed in enumerate(pinned) if not (anchored and fixed))
+
+
+def _spread(found: NDArray[np.bool_]) -> Support:
     third = np.zeros((BINS, BINS, BINS), bool)
-    third[tuple(slice(None) if axis in written else slice(0, 1) for axis in range(3))] = smallest
+    third[tuple(slice(0, count) for count in found.shape)] = found
     second = np.asarray(third.any(axis=2))
     return Support(np.asarray(second.any(axis=1)), second, third)
+
+
+@cache
+def _shipped() -> tuple[NDArray[np.int64], NDArray[np.uint8]]:
+    """Where each support starts (231, 27, 2) and their packed bits (made by `tools/build_supports.py`)."""
+    with (
+        (files("aristotype.models.crystalformer") / "supports.npz").open("rb") as file,
+        np.load(file, allow_pickle=False) as data,
+    ):
+        return data["offsets"], data["bits"]
 
 
 def _smallest(maps: ImageMaps, freedom: int, written: list[int]) -> NDArray[np.bool_]:
