@@ -36,6 +36,7 @@ from aristotype.crystal._protocols import Energy, Proposal, Score
 from aristotype.crystal._read import is_structure_file
 from aristotype.crystal._rows import Crystal, Gene
 from aristotype.crystal._schema import SCHEMA_VERSION
+from aristotype.crystal._settled import Settled, padded_free, settled_descriptions
 from aristotype.crystal._standardise import Failure
 from aristotype.crystal._table import CrystalTable
 
@@ -60,6 +61,7 @@ __all__ = [
     "GeneBatch",
     "Proposal",
     "Score",
+    "Settled",
     "atomic_number",
     "canonical_crystal",
     "canonical_genes",
@@ -87,6 +89,7 @@ __all__ = [
     "map_table",
     "pack",
     "package_version",
+    "padded_free",
     "parse_formula",
     "pearson_symbols",
     "primitive_images",
@@ -97,6 +100,7 @@ __all__ = [
     "reduced_formula",
     "setting_of",
     "settings_of",
+    "settled_descriptions",
     "site_descriptions",
     "sorted_genes",
     "start_worker",

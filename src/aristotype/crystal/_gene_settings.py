@@ -26,13 +26,12 @@ from aristotype.crystal._transform import letter_map
 
 
 @cache
-def proper_relabellings(number: int) -> NDArray[np.int8]:
-    """(k, positions + 1) what proper operations of the normalizer do to letters; the last column keeps -1."""
+def relabellings_of(number: int) -> NDArray[np.int8]:
+    """(k, positions + 1) what each of `proper_normalizer` does to letters; the last column keeps -1."""
     maps = [
         letter_map(number, linear.tobytes(), translation.tobytes()) for linear, translation in proper_normalizer(number)
     ]
-    table = np.unique(np.array(maps), axis=0).astype(np.int8)
-    return np.concatenate([table, np.full((len(table), 1), -1, np.int8)], axis=1)
+    return np.concatenate([np.array(maps), np.full((len(maps), 1), -1)], axis=1).astype(np.int8)
 
 
 def setting_of(genes: GeneBatch) -> GeneBatch:
@@ -40,7 +39,7 @@ def setting_of(genes: GeneBatch) -> GeneBatch:
     out = np.empty(genes.wyckoffs.shape, np.int16)
     for number in np.unique(genes.space_group).tolist():
         rows = np.flatnonzero(genes.space_group == number)
-        table = proper_relabellings(number)
+        table = relabellings_of(number)
         codes = np.sort(site_codes(table[:, genes.wyckoffs[rows]], genes.elements[rows]), axis=2)
         out[rows] = codes[lexicographic_minimum(codes), np.arange(len(rows))]
     return from_codes(genes.space_group, out)

@@ -208,7 +208,7 @@ class CrystalFormer(nn.Module):
 
     def _log_geometry(self, table: CrystalTable) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Log-density (n,) of cells and of coordinates, given genes; their sum is exact."""
-        sequences = sequences_of(list(table))  # type: ignore[arg-type]
+        sequences = sequences_of(table)
         cell, sites = np.empty(len(sequences)), np.empty(len(sequences))
         network = self._double()
         lengths = sequences.genes.num_sites

@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 
 from aristotype.crystal import Crystal, CrystalTable
-from aristotype.models.crystalformer._arrays import freedom_of
+from aristotype.models.crystalformer._order import freedom_of
 
 if TYPE_CHECKING:
     from aristotype.crystal import GeneBatch

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from aristotype.crystal import CrystalTable
 
-_VERSION = 1
+_VERSION = 2
 """Changes when the same crystal gives other sequences."""
 _ROWS = 500
 _COLUMNS = ("space_group", "elements", "wyckoffs", "free", "lattice")
@@ -47,7 +47,7 @@ def prepared_sequences(table: CrystalTable, *, loud: bool = True) -> Sequences:
     for start in range(0, len(table), _ROWS):
         if loud:
             sys.stderr.write(f"\rsequences of crystals: {start:,} of {len(table):,}")
-        found = sequences_of(list(table[start : start + _ROWS]))  # type: ignore[arg-type]
+        found = sequences_of(table[start : start + _ROWS])
         parts.append(replace(found, owner=found.owner + start))
     if loud:
         sys.stderr.write(f"\rsequences of crystals: {len(table):,} of {len(table):,}\n")

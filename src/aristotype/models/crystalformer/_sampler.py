@@ -16,18 +16,11 @@ from torch import Tensor
 
 from aristotype.crystal import MAX_CELL, GeneBatch, from_box
 from aristotype.models.blocks import KeyValueCache, uniforms
-from aristotype.models.crystalformer._arrays import (
-    cell_features,
-    freedom_of,
-    in_run,
-    is_polar,
-    last_axes,
-    not_before,
-    written_axes,
-)
+from aristotype.models.crystalformer._arrays import cell_features, not_before
 from aristotype.models.crystalformer._features import NUM_FEATURES, site_features
 from aristotype.models.crystalformer._geometry import GeometryNetwork
 from aristotype.models.crystalformer._laws import draw_inside
+from aristotype.models.crystalformer._order import freedom_of, in_run, is_polar, last_axes, written_axes
 from aristotype.models.crystalformer._overlap import Placed
 from aristotype.models.crystalformer._support import BINS, offsets_of, support
 

@@ -3,24 +3,24 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import product
-from typing import TYPE_CHECKING
+from itertools import islice, product
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from aristotype.crystal import GeneBatch, crystal_equivalents, setting_of, to_box
+from aristotype.crystal import MAX_CELL, GeneBatch, settled_descriptions, to_box
+from aristotype.models.crystalformer._order import by_support, in_run, is_polar, last_axes
 from aristotype.models.crystalformer._support import BINS, bins_of, image_maps, offsets_of, pinned_axes, support
 from aristotype.symmetry import GRID, space_group
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from aristotype.crystal import Crystal
+    from aristotype.crystal import CrystalTable, Settled
 
 Floats = NDArray[np.float64]
-_ORIGIN = 1e-5
-"""A coordinate along a polar axis nearer to 0 than this is on the origin."""
+Ints = NDArray[np.int64]
+_SAME = 1e-6
+"""Parameters closer than this are the same number in two descriptions."""
 _WEIGHTS = np.array([BINS**2, BINS, 1])
 
 
@@ -58,109 +58,153 @@ MOST = 4096
 """Sequences of a crystal that are summed over; with more of them a score is a lower bound."""
 
 
-def sequences_of(crystals: list[Crystal]) -> Sequences:
-    """The sequences, at most `MOST` each, that give some crystals (rows with geometry)."""
-    free: list[Floats] = []
-    cells: list[Crystal] = []
-    owner: list[int] = []
-    for row, crystal in enumerate(crystals):
-        described = crystal_equivalents(crystal)
-        found = GeneBatch.from_lists(
-            [c.space_group for c in described], [c.elements for c in described], [c.wyckoffs for c in described]
-        )
-        smallest = setting_of(found)
-        kept = (smallest.wyckoffs == found.wyckoffs).all(axis=1) & (smallest.elements == found.elements).all(axis=1)
-        taken = 0
-        for index in np.flatnonzero(kept):
-            for sites in _written(described[index]):
-                if taken == MOST:
-                    break
-                free.append(sites)
-                cells.append(described[index])
-                owner.append(row)
-                taken += 1
-    return _gathered(cells, free, owner)
+class _Drafts(NamedTuple):
+    """Descriptions with their origin fixed; the first site holds it in polar groups."""
+
+    row: Ints  # (d,) description
+    free: Floats  # (d, S, 3) an image of each site
+    sites: Ints  # (d, S) place of each in the description: the site on the origin comes first
 
 
-def _gathered(cells: list[Crystal], free: list[Floats], owner: list[int]) -> Sequences:
-    """Sequences from descriptions, the free parameters (S, 3) of their sites, and the crystals they are of."""
-    batch = GeneBatch.from_lists(
-        [c.space_group for c in cells], [c.elements for c in cells], [c.wyckoffs for c in cells]
-    )
-    padded = np.zeros((len(free), batch.wyckoffs.shape[1], 3))
-    for row, sites in enumerate(free):
-        padded[row, : len(sites)] = sites
-    cell, acute, measure = np.zeros((len(cells), 6)), np.zeros(len(cells), bool), np.zeros(len(cells))
-    atoms = batch.multiplicities.sum(axis=1)
-    lattice = np.array([c.lattice for c in cells]).reshape(-1, 6)
-    for number in np.unique(batch.space_group).tolist():
-        rows = np.flatnonzero(batch.space_group == number)
-        boxed = to_box(number, lattice[rows], atoms[rows])
-        cell[rows], acute[rows], measure[rows] = boxed
-    return Sequences(
-        genes=batch, free=padded, cell=cell, acute=acute, log_measure=measure, owner=np.array(owner, np.int64)
-    )
+def sequences_of(table: CrystalTable) -> Sequences:
+    """The sequences, at most `MOST` each, of the crystals of a table, in the order of its rows.
 
-
-def _written(crystal: Crystal) -> Iterator[Floats]:
-    """The free parameters (S, 3) of every sequence that writes this description of a crystal, sites sorted."""
-    number = crystal.space_group
-    kinds = list(zip(crystal.wyckoffs, crystal.elements, strict=True))
-    site_free = [np.array(free) for free in crystal.site_free]
-    if not any(space_group(number).polar_axes):
-        images = [_images(number, kind[0], free, False) for kind, free in zip(kinds, site_free, strict=True)]
-        yield from _ordered(number, kinds, images, 0)
-        return
-    seen: list[Floats] = []
-    for anchor in range(kinds.count(kinds[0])):
-        letter = kinds[anchor][0]
-        pinned = np.array(pinned_axes(number, letter), bool)
-        for start in _on_origin(number, letter, site_free[anchor], pinned):
-            rest = [site for site in range(len(kinds)) if site != anchor]
-            images = [_images(number, letter, start, True)]
-            images += [_images(number, kinds[site][0], site_free[site], False) for site in rest]
-            for sites in _ordered(number, [kinds[site] for site in (anchor, *rest)], images, 1):
-                if all(np.abs((sites - other + 0.5) % 1.0 - 0.5).max() > 1e-7 for other in seen):
-                    seen.append(sites)
-                    yield sites
-
-
-def _on_origin(number: int, letter: int, free: Floats, pinned: NDArray[np.bool_]) -> list[Floats]:
-    """An image of a site with its polar coordinates on the origin, if there is one."""
-    maps = image_maps(number, letter)
-    images = maps.linear @ free + maps.shift / GRID
-    off = np.abs(images[:, pinned] - np.rint(images[:, pinned])).max(axis=1, initial=0.0)
-    rows = np.flatnonzero(off < _ORIGIN)[:1]
-    return [np.where(pinned, 0.0, images[row] % 1.0) for row in rows]
-
-
-def _images(number: int, letter: int, free: Floats, anchored: bool) -> Floats:
-    """The images (k, 3) of a site that lie in the support, padded by 0."""
-    freedom = len(free)
-    maps = image_maps(number, letter, anchored)
-    images = np.zeros((len(maps.linear), 3))
-    images[:, :freedom] = (maps.linear @ free + maps.shift / GRID) % 1.0
-    bins = bins_of(images)
-    inside = images[support(number, letter, anchored).third[tuple(bins.T)]]
-    _, first = np.unique(np.round(inside, 8) % 1.0, axis=0, return_index=True)
-    return inside[first]
-
-
-def _ordered(number: int, kinds: list[tuple[int, int]], images: list[Floats], fixed: int) -> Iterator[Floats]:
-    """All choices of an image for each site, those of a kind in order.
-
-    Args:
-        number: space group.
-        kinds: letter and element of each site, sorted.
-        images: (k, 3) of each site.
-        fixed: sites at the start that keep their place.
+    Raises:
+        TableError: a row is a gene.
+        SymmetryError: a cell is so flat that its reduction does not end.
     """
-    kind = np.unique(np.array(kinds), axis=0, return_inverse=True)[1].reshape(-1)
-    positions = space_group(number).positions
-    last_axis = np.array([max(0, positions[letter].freedom - 1) for letter, _ in kinds])
-    for chosen in product(*[range(len(image)) for image in images]):
-        sites = np.array([image[pick] for image, pick in zip(images, chosen, strict=True)])
-        codes = bins_of(sites) @ _WEIGHTS
-        last = offsets_of(sites)[np.arange(len(sites)), last_axis]
-        order = np.lexsort((last[fixed:], codes[fixed:], kind[fixed:])) + fixed
-        yield sites[[*range(fixed), *order.tolist()]]
+    settled = settled_descriptions(table)
+    drafts = _anchored(settled)
+    genes = settled.genes.take(drafts.row)  # the site on the origin is one of the first kind: letters stay as they are
+    row, free = _with_images(genes, drafts.free, settled.owner[drafts.row])
+    genes, description = genes.take(row), drafts.row[row]
+    free = _in_order(genes, free)
+    cell, acute, measure = _boxed(genes, settled.lattice[description])
+    owner = settled.owner[description]
+    kept = _distinct(genes, free, settled.lattice[description], owner)
+    return Sequences(
+        genes=genes.take(kept),
+        free=free[kept],
+        cell=cell[kept],
+        acute=acute[kept],
+        log_measure=measure[kept],
+        owner=owner[kept],
+    )
+
+
+def _anchored(settled: Settled) -> _Drafts:
+    """Each description with its origin on each image of each site of its first kind; as it is where nothing floats."""
+    genes, free = settled.genes, settled.free
+    polar = is_polar(genes.space_group)
+    every = np.arange(free.shape[1])
+    rows, frees, orders = [np.flatnonzero(~polar)], [free[~polar]], [np.tile(every, ((~polar).sum(), 1))]
+    kind = (genes.wyckoffs == genes.wyckoffs[:, :1]) & (genes.elements == genes.elements[:, :1])
+    for number in np.unique(genes.space_group[polar]).tolist():
+        here = np.flatnonzero(genes.space_group == number)
+        for letter in np.unique(genes.wyckoffs[here, 0]).tolist():
+            mine = here[genes.wyckoffs[here, 0] == letter]
+            which, site = np.nonzero(kind[mine])
+            row, site, image = _on_origin(number, letter, free[mine[which], site], mine[which], site)
+            pinned = np.array(pinned_axes(number, letter), bool)
+            moved = _moved(genes.take(row), free[row], number, image[:, pinned])
+            image[:, pinned] = 0.0
+            moved[np.arange(len(row)), site] = np.pad(image, ((0, 0), (0, 3 - image.shape[1])))
+            order = np.concatenate([site[:, None], np.tile(every, (len(row), 1))], axis=1)
+            again = order[:, 1:] == site[:, None]  # the site itself, which is first already
+            order = order[np.concatenate([np.ones((len(row), 1), bool), ~again], axis=1)].reshape(len(row), -1)
+            rows.append(row)
+            frees.append(np.take_along_axis(moved, order[..., None], axis=1))
+            orders.append(order)
+    return _Drafts(np.concatenate(rows), np.concatenate(frees), np.concatenate(orders))
+
+
+def _on_origin(number: int, letter: int, free: Floats, row: Ints, site: Ints) -> tuple[Ints, Ints, Floats]:
+    """Rows, sites and parameters (q, freedom) of the images of sites that differ along polar axes."""
+    maps, pinned = image_maps(number, letter), np.array(pinned_axes(number, letter), bool)
+    images = np.einsum("mij,nj->nmi", maps.linear, free[:, : len(pinned)]) + maps.shift / GRID
+    steps = np.rint(images[..., pinned] % 1.0 / _SAME).astype(np.int64) % round(1.0 / _SAME)
+    which, image = np.nonzero(np.ones(images.shape[:2], bool))
+    keys = np.column_stack([which, steps[which, image]])
+    _, first = np.unique(keys, axis=0, return_index=True)
+    return row[which[first]], site[which[first]], images[which[first], image[first]] % 1.0
+
+
+def _moved(genes: GeneBatch, free: Floats, number: int, shift: Floats) -> Floats:
+    """Free parameters with the origin moved by `shift` (q, polar axes) along the polar axes."""
+    out = free.copy()
+    for letter in np.unique(genes.wyckoffs[genes.wyckoffs >= 0]).tolist():
+        pinned = np.flatnonzero(pinned_axes(number, letter))  # in the order of the polar axes, as all positions have
+        row, site = np.nonzero(genes.wyckoffs == letter)
+        out[row[:, None], site[:, None], pinned] = (out[row[:, None], site[:, None], pinned] - shift[row]) % 1.0
+    return out
+
+
+def _with_images(genes: GeneBatch, free: Floats, owner: Ints) -> tuple[Ints, Floats]:
+    """All choices of an image in the support for each site: drafts (q,) and parameters (q, S, 3)."""
+    chosen: dict[tuple[int, int], Floats] = {}
+    out, count = free.copy(), np.ones(free.shape[:2], np.int64)
+    for row, site, (number, letter, anchored) in by_support(genes):
+        images, inside = _images(number, letter, anchored, free[row, site])
+        found = inside.sum(axis=1)
+        out[row, site] = images[np.arange(len(row)), inside.argmax(axis=1)]
+        for place in np.flatnonzero(found > 1).tolist():
+            several = images[place, inside[place]]
+            several = several[np.unique(np.rint(several / _SAME).astype(np.int64), axis=0, return_index=True)[1]]
+            chosen[int(row[place]), int(site[place])] = several
+            count[row[place], site[place]] = len(several)
+    single = (count == 1).all(axis=1)
+    rows, frees = [np.flatnonzero(single)], [out[single]]
+    room = np.full(int(owner.max(initial=-1)) + 1, MOST)
+    np.subtract.at(room, owner[single], 1)
+    for draft in np.flatnonzero(~single).tolist():
+        sites = np.flatnonzero(count[draft] > 1)
+        picks = islice(product(*[chosen[draft, place] for place in sites.tolist()]), max(0, int(room[owner[draft]])))
+        several = np.array(list(picks)).reshape(-1, len(sites), 3)
+        room[owner[draft]] -= len(several)
+        every = np.tile(out[draft], (len(several), 1, 1))
+        every[:, sites] = several
+        rows.append(np.full(len(several), draft))
+        frees.append(every)
+    return np.concatenate(rows), np.concatenate(frees)
+
+
+def _images(number: int, letter: int, anchored: bool, free: Floats) -> tuple[Floats, NDArray[np.bool_]]:
+    """All images (q, m, 3) of sites, padded by 0, and which of them (q, m) lie in the support."""
+    freedom = space_group(number).positions[letter].freedom
+    maps = image_maps(number, letter, anchored)
+    images = np.zeros((len(free), len(maps.linear), 3))
+    moved = np.einsum("mij,nj->nmi", maps.linear, free[:, :freedom]) + maps.shift / GRID
+    images[..., :freedom] = moved % 1.0
+    return images, support(number, letter, anchored).third[tuple(np.moveaxis(bins_of(images), 2, 0))]
+
+
+def _in_order(genes: GeneBatch, free: Floats) -> Floats:
+    """Parameters with sites of one kind in the order of their bins, then of their last parameter."""
+    place = np.arange(genes.wyckoffs.shape[1])
+    same = in_run(genes)
+    run = np.cumsum(~same, axis=1)  # sites of one kind that may change places
+    codes = bins_of(free) @ _WEIGHTS
+    last = np.take_along_axis(offsets_of(free), last_axes(genes)[..., None], axis=2)[..., 0]
+    order = np.lexsort((np.broadcast_to(place, run.shape), last, codes, run), axis=1)
+    return np.take_along_axis(free, order[..., None], axis=1)
+
+
+def _boxed(genes: GeneBatch, lattice: Floats) -> tuple[Floats, NDArray[np.bool_], Floats]:
+    cell, acute, measure = np.zeros((len(genes), MAX_CELL)), np.zeros(len(genes), bool), np.zeros(len(genes))
+    atoms = genes.multiplicities.sum(axis=1)
+    for number in np.unique(genes.space_group).tolist():
+        rows = np.flatnonzero(genes.space_group == number)
+        cell[rows], acute[rows], measure[rows] = to_box(number, lattice[rows], atoms[rows])
+    return cell, acute, measure
+
+
+def _distinct(genes: GeneBatch, free: Floats, lattice: Floats, owner: Ints) -> Ints:
+    """Places of different sequences, crystal after crystal: smaller cells first, then smaller parameters."""
+    parts = [
+        owner[:, None],
+        genes.wyckoffs.astype(np.int64),
+        genes.elements.astype(np.int64),
+        np.rint(lattice / _SAME).astype(np.int64),
+        (np.rint(free / _SAME).astype(np.int64) % round(1.0 / _SAME)).reshape(len(owner), -1),
+    ]
+    return np.unique(np.concatenate(parts, axis=1), axis=0, return_index=True)[1]

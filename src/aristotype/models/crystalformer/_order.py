@@ -1,0 +1,67 @@
+"""Which parameters of a sequence are written, and which sites stand in an order of their own."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from aristotype.models.crystalformer._support import pinned_axes
+from aristotype.symmetry import tables
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from aristotype.crystal import GeneBatch
+
+Ints = NDArray[np.int64]
+
+
+def freedom_of(genes: GeneBatch) -> NDArray[np.int64]:
+    """(n, S) free parameters of each site, 0 where there is none."""
+    freedom = np.append(tables().padded("freedom", fill=0), np.zeros((231, 1), np.int8), axis=1)
+    return freedom[genes.space_group.astype(np.int64)[:, None], genes.wyckoffs].astype(np.int64)
+
+
+def last_axes(genes: GeneBatch) -> NDArray[np.int64]:
+    """(n, S) the last parameter of each site, which decides the order of sites with the same bins."""
+    return np.maximum(0, freedom_of(genes) - 1)
+
+
+def is_polar(space_group_numbers: NDArray[np.int16]) -> NDArray[np.bool_]:
+    """(n,) whether the origin of each group floats, so that the first site holds it."""
+    return np.asarray(tables().polar_axes[space_group_numbers.astype(np.int64) - 1].any(axis=1))
+
+
+def written_axes(genes: GeneBatch) -> NDArray[np.bool_]:
+    """(n, S, 3) which parameters of each site are written."""
+    out = np.arange(3) < freedom_of(genes)[..., None]
+    for row in np.flatnonzero(is_polar(genes.space_group)):
+        pinned = pinned_axes(int(genes.space_group[row]), int(genes.wyckoffs[row, 0]))
+        out[row, 0, : len(pinned)] &= ~np.array(pinned, bool)
+    return out
+
+
+def in_run(genes: GeneBatch) -> NDArray[np.bool_]:
+    """(n, S) whether a site follows one of its kind, so that its bins may not be smaller."""
+    out = np.zeros(genes.wyckoffs.shape, bool)
+    same = (genes.wyckoffs[:, 1:] == genes.wyckoffs[:, :-1]) & (genes.elements[:, 1:] == genes.elements[:, :-1])
+    out[:, 1:] = same & (genes.wyckoffs[:, 1:] >= 0)
+    out[is_polar(genes.space_group), 1:2] = False  # the site before it holds the origin, out of order
+    return out
+
+
+def by_support(genes: GeneBatch) -> Iterator[tuple[Ints, Ints, tuple[int, int, bool]]]:
+    """Rows and places of sites that share a support, with its group, letter and whether the site holds the origin."""
+    rows, sites = np.nonzero(genes.wyckoffs >= 0)
+    if not len(rows):
+        return
+    number = genes.space_group[rows].astype(np.int64)
+    letter = genes.wyckoffs[rows, sites].astype(np.int64)
+    anchored = is_polar(genes.space_group)[rows] & (sites == 0)
+    kind = (number * 32 + letter) * 2 + anchored
+    order = np.argsort(kind, kind="stable")
+    kinds, starts = np.unique(kind[order], return_index=True)
+    for each, part in zip(kinds.tolist(), np.split(order, starts[1:]), strict=True):
+        yield rows[part], sites[part], (each // 64, each // 2 % 32, bool(each % 2))
