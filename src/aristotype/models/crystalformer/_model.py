@@ -45,7 +45,7 @@ FAMILY = "crystalformer"
 _GEOMETRY, _GENES = "geometry.", "genes."
 _SETTING = 31
 """Purpose of the random number that draws a setting."""
-_ROWS_A_BLOCK = 256
+_ROWS_A_BLOCK = 128
 _TOKENS_A_PASS = 4000
 
 
@@ -106,15 +106,16 @@ class CrystalFormer(nn.Module):
             InfeasibleConditionsError: nothing satisfies the conditions; the message says why.
             InputError: an element outside the vocabulary is asked for, or the seed is outside its range.
         """
-        start = 0
-        for table in self.genes.stream(conditions, seed=seed, score=False):
-            rows = np.arange(start, start + len(table))
-            crystals = self._with_geometry(table, seed, rows)
-            scores = self.log_prob(crystals) if score else [None] * len(crystals)
-            yield crystals.with_columns(
-                {"model": pa.array([self.name] * len(crystals)), "log_prob": pa.array(scores, pa.float64())}
-            )
-            start += len(table)
+        row = 0
+        for block in self.genes.stream(conditions, seed=seed, score=False):
+            for start in range(0, len(block), _ROWS_A_BLOCK):  # who wants a few does not wait for hundreds
+                table = block[start : start + _ROWS_A_BLOCK]
+                crystals = self._with_geometry(table, seed, np.arange(row, row + len(table)))
+                scores = self.log_prob(crystals) if score else [None] * len(crystals)
+                yield crystals.with_columns(
+                    {"model": pa.array([self.name] * len(crystals)), "log_prob": pa.array(scores, pa.float64())}
+                )
+                row += len(table)
 
     def sample(self, n: int, conditions: Conditions | None = None, *, seed: int, score: bool = True) -> CrystalTable:
         """The first n crystals of `stream`: independent draws.

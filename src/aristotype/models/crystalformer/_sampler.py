@@ -179,23 +179,25 @@ class _Drawing:
     def _site(self, state: Tensor, site: int, placed: Placed) -> tuple[Floats, Ints]:
         """Draws the parameters of a site; returns how close it is (n,), and how often it was drawn again."""
         n, tries = len(state), self.tries.sites
-        closest = np.full(n, -np.inf)
         random = uniforms(self.seed, self.rows, _SITE + site, 9 * tries).reshape(n, tries, 3, 3)
         every = np.arange(n)
-        chosen = self.written[:, site].any(axis=1)
         supports, kind = self._supports(site)
-        todo, again = every, np.zeros(n, np.int64)
-        for attempt in range(tries):
-            bins, free = self._axes(state[todo], site, todo, random[todo, attempt], supports, kind)
-            found = placed.closeness(todo, site, free)
-            better = found > closest[todo]
-            kept = todo[better]
-            self.bins[kept, site], self.free[kept, site] = bins[better], free[better]
-            closest[kept] = found[better]
-            todo = np.flatnonzero(chosen & (closest < self.tries.closest))
-            if not len(todo) or attempt == tries - 1:
-                break
-            again[todo] += 1
+        self.bins[:, site], self.free[:, site] = self._axes(state, site, every, random[:, 0], supports, kind)
+        closest, again = placed.closeness(every, site, self.free[:, site]), np.zeros(n, np.int64)
+        todo = np.flatnonzero(self.written[:, site].any(axis=1) & (closest < self.tries.closest))
+        if len(todo) and tries > 1:
+            # All further tries side by side: few rows need any, and some of those need many.
+            rows = np.repeat(todo, tries - 1)
+            bins, free = self._axes(state[rows], site, rows, random[todo, 1:].reshape(-1, 3, 3), supports, kind)
+            found = placed.closeness(rows, site, free).reshape(len(todo), tries - 1)
+            fits = found >= self.tries.closest
+            chosen = np.where(fits.any(axis=1), fits.argmax(axis=1), found.argmax(axis=1))
+            again[todo] = np.where(fits.any(axis=1), 1 + chosen, tries - 1)
+            place = np.arange(len(todo)) * (tries - 1) + chosen
+            better = found.reshape(-1)[place] > closest[todo]
+            kept, place = todo[better], place[better]
+            self.bins[kept, site], self.free[kept, site] = bins[place], free[place]
+            closest[kept] = found.reshape(-1)[place]
         placed.put(every, site, self.free[:, site])
         return closest, again
 

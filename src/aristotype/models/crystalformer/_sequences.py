@@ -205,6 +205,6 @@ def _distinct(genes: GeneBatch, free: Floats, lattice: Floats, owner: Ints) -> I
         genes.wyckoffs.astype(np.int64),
         genes.elements.astype(np.int64),
         np.rint(lattice / _SAME).astype(np.int64),
-        (np.rint(free / _SAME).astype(np.int64) % round(1.0 / _SAME)).reshape(len(owner), -1),
+        (np.rint(free / _SAME).astype(np.int64) % round(1.0 / _SAME)).reshape(len(owner), 3 * free.shape[1]),
     ]
     return np.unique(np.concatenate(parts, axis=1), axis=0, return_index=True)[1]
