@@ -64,6 +64,7 @@ def _context(options: argparse.Namespace) -> Context:
         data=None if data is None else Path(data),
         model=options.model,
         paper_model=options.paper_model,
+        crystal_model=options.crystal_model,
         mpts_model=options.mpts_model,
         hull=options.hull,
         seed=options.seed,
@@ -89,6 +90,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--data", help="folder with the data files (default: ARISTOTYPE_DATA)")
     parser.add_argument("--model", default=default.model, help="shipped name or checkpoint folder")
     parser.add_argument("--paper-model", default=default.paper_model, help="the same for the configuration `paper`")
+    parser.add_argument("--crystal-model", default=default.crystal_model, help="the same for a model of crystals")
     parser.add_argument("--mpts-model", help="checkpoint folder of the MPTS-52 configuration")
     parser.add_argument("--hull", help="a hull with labels, as `aristotype hull build` writes it")
     parser.add_argument("--seed", type=int, default=default.seed)

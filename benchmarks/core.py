@@ -25,6 +25,7 @@ class Context:
     data: Path | None = None  # folder with the data files
     model: str = "wyckoff-transformer-mp20"  # shipped name or checkpoint folder
     paper_model: str = "wyckoff-transformer-mp20-paper"  # the same for the paper's configuration
+    crystal_model: str = "crystalformer-mp20"  # the same, a model of crystals
     mpts_model: str | None = None  # a checkpoint folder of the MPTS-52 configuration
     hull: str | None = None  # a hull with labels, as `aristotype hull build` writes it
     seed: int = 0

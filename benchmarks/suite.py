@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from benchmarks.baselines import baselines
 from benchmarks.core import Benchmark
+from benchmarks.crystals import crystals_nll, crystals_speed, crystals_validity
 from benchmarks.exchanges import exchanges
 from benchmarks.figures import figures
 from benchmarks.quality import ceiling, quality, quality_json
@@ -36,11 +37,14 @@ BENCHMARKS: dict[str, Benchmark] = {
     "groups": given_groups,
     "formula": exact_formula,
     "match": match,
+    "crystals": crystals_speed,
     "realize": realized,
     "relax": relaxed,
     "heights": heights,
     "quality": quality,
     "nll": nll,
+    "crystals-nll": crystals_nll,
+    "crystals-validity": crystals_validity,
     "mpts": mpts,
     "temperature": temperature,
     "hull": hull,

@@ -1,0 +1,192 @@
+"""Models of crystals: how fast they are, how probable real crystals are, and whether what they draw is valid."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import numpy as np
+
+from aristotype.crystal import Conditions, CrystalTable
+from aristotype.evaluate import geometry, validity
+from benchmarks import published
+from benchmarks.core import Clock, Context, Measurement, Outcome, Section, Skipped
+from benchmarks.data import model, random_rows, split
+
+CRYSTALS = 512
+ROWS = 2_500
+STEPS = 30
+GROUP_SAMPLES = 500
+GROUPS = (2, 12, 62, 139, 166, 194, 225)
+PARTS = ("letters", "elements", "lattice", "coordinates")
+TOUCHING = 0.7
+"""Of the sum of two covalent radii: nearer atoms overlap."""
+
+
+def crystals_speed(context: Context) -> Outcome:
+    """Crystals to tokens, training steps, and crystals drawn, by one thread."""
+    yield _tokens(context)
+    yield _training(context)
+    yield from _sampling(context)
+
+
+def _tokens(context: Context) -> Measurement:
+    """From a table to the arrays that a network reads."""
+    from aristotype.models.crystalformer._arrays import arrays_of
+    from aristotype.models.crystalformer._sequences import sequences_of
+
+    table = random_rows(split(context, "val"), ROWS, context.seed)
+    arrays_of(sequences_of(table[:50]))  # reads the shipped tables
+    with Clock() as clock:
+        found = sequences_of(table)
+        first = found.take(np.unique(found.owner, return_index=True)[1])
+        arrays_of(first)
+    return Measurement(
+        work="crystals to tokens, a CPU second",
+        value=len(table) / clock.cpu,
+        unit="crystals/s",
+        count=f"{len(table):,} crystals of mp_20_val",
+        cpu_seconds=clock.cpu,
+        published=published.TOKENISED_PER_SECOND,
+        seed=context.seed,
+        note=f"all {len(found):,} sequences of them found",
+    )
+
+
+def _training(context: Context) -> Measurement:
+    """Steps of the shipped network, forward, backward and optimiser."""
+    import torch
+
+    from aristotype.models.crystalformer._sequences import sequences_of
+    from aristotype.models.crystalformer._source import CrystalSource
+
+    network = _model(context).geometry
+    table = random_rows(split(context, "train"), ROWS, context.seed)
+    source = CrystalSource(sequences_of(table), network.config.elements, tokens=700, seed=context.seed, first_only=True)
+    model.cache_clear()  # training changes the weights in place: others get a fresh copy
+    network.train()
+    optimiser = torch.optim.AdamW(network.parameters(), 1e-5)
+    rows = steps = 0
+    with Clock() as clock:
+        for batch in source.batches(0, 0, 1):
+            optimiser.zero_grad()
+            loss = -torch.stack(network.log_prob(batch)).sum()
+            loss.backward()
+            optimiser.step()
+            rows, steps = rows + len(batch.group), steps + 1
+            if steps == STEPS:
+                break
+    parameters = sum(weights.numel() for weights in network.parameters()) / 1e6
+    return Measurement(
+        work="training of crystals, CPU seconds a sample",
+        value=clock.cpu / rows,
+        unit="CPU s",
+        count=f"{steps} steps, {rows:,} crystals",
+        cpu_seconds=clock.cpu,
+        published=published.CRYSTAL_TRAINED_SECONDS,
+        better="less",
+        seed=context.seed,
+        note=f"{parameters:.1f} M parameters (published: 4.8 M)",
+    )
+
+
+def _sampling(context: Context) -> Outcome:
+    """Crystals drawn without scores, as they come and with overlaps drawn again."""
+    from aristotype.models.crystalformer import Tries
+
+    drawer = _model(context)
+    for tries, name in ((Tries.none(), "as they come"), (Tries(), "overlaps drawn again")):
+        drawer.tries = tries
+        drawer.sample(16, seed=context.seed + 1, score=False)
+        with Clock() as clock:
+            table = drawer.sample(CRYSTALS, seed=context.seed, score=False)
+        apart = table.column("closest").to_numpy() >= TOUCHING
+        yield Measurement(
+            work=f"crystals drawn, {name}, a CPU second",
+            value=len(table) / clock.cpu,
+            unit="crystals/s",
+            count=f"{len(table):,} crystals",
+            cpu_seconds=clock.cpu,
+            published=published.CRYSTALS_PER_SECOND,
+            seed=context.seed,
+            note=f"genes included; {apart.mean():.1%} without atoms below {TOUCHING} of the sum of their radii",
+        )
+    drawer.tries = Tries()
+
+
+def crystals_nll(context: Context) -> Outcome:
+    """Negative log-likelihoods of test and validation crystals, by part."""
+    scorer = _model(context)
+    rows = []
+    for name in ("test", "val"):
+        table = split(context, name)
+        known = np.isin(table.genes().elements, (0, *scorer.config.elements)).all(axis=1)
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            parts = scorer.log_prob_parts(table.filter(known))
+        finite = np.isfinite(parts["total"])
+        total = -parts["total"][finite]
+        means = " | ".join(
+            f"{-parts[key][finite].mean():.2f}" for key in ("letters", "elements", "lattice", "coordinates")
+        )
+        rows.append(
+            f"| mp_20_{name} | {len(table):,} | {total.mean():.2f} ± {total.std() / np.sqrt(len(total)):.2f} | "
+            f"{np.median(total):.2f} | {means} | {len(table) - int(finite.sum())} | {len(caught)} |"
+        )
+    head = (
+        "| crystals of | n | mean, nats | median | letters | elements | lattice | coordinates | not scored | bounds |\n"
+        "|---|---|---|---|---|---|---|---|---|---|\n"
+    )
+    note = (
+        "Exact densities of crystals, all sequences summed: by free parameters in [0, 1) and free cell parameters in "
+        "Angstrom and degrees. `bounds`: warnings that a score is a lower bound only."
+    )
+    yield Section(title=f"NLL of crystals under `{context.crystal_model}`", text=f"{note}\n\n{head}" + "\n".join(rows))
+
+
+def crystals_validity(context: Context) -> Outcome:
+    """Structural and compositional validity by space group, as drawn first and with overlaps drawn again."""
+    from aristotype.models.crystalformer import Tries
+
+    drawer = _model(context)
+    lines = [
+        "| space group | published structure / composition | ours, as drawn first | ours, overlaps drawn again | "
+        "no overlap, as drawn first | no overlap, drawn again | sites drawn again a crystal | draws a crystal |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for number in (*GROUPS, None):
+        conditions = None if number is None else Conditions(space_groups=[number])
+        once, again = (_drawn(drawer, tries, conditions, context.seed) for tries in (Tries.none(), Tries()))
+        theirs = published.CRYSTAL_VALIDITY.get(number)
+        shown = "-" if theirs is None else f"{theirs[0]:.1f} / {theirs[1]:.1f}"
+        overlaps = [np.mean(geometry(table).closeness >= TOUCHING) for table in (once, again)]
+        site, crystal = (again.column(name).to_numpy().mean() for name in ("site_draws", "crystal_draws"))
+        lines.append(
+            f"| {number or 'all'} | {shown} | {_valid(once)} | {_valid(again)} | {overlaps[0]:.1%} | {overlaps[1]:.1%} "
+            f"| {site:.2f} | {crystal:.2f} |"
+        )
+    drawer.tries = Tries()
+    note = (
+        f"{GROUP_SAMPLES} samples each, seed {context.seed}; structure: no two atoms below .5 Angstrom and a volume of "
+        "at least .1 cubic Angstrom; composition: SMACT. No overlap: no two atoms below .7 of the sum of their "
+        "covalent radii."
+    )
+    yield Section(title=f"Validity of crystals of `{context.crystal_model}`", text=note + "\n\n" + "\n".join(lines))
+
+
+def _drawn(drawer: Any, tries: Any, conditions: Conditions | None, seed: int) -> CrystalTable:
+    drawer.tries = tries
+    table: CrystalTable = drawer.sample(GROUP_SAMPLES, conditions, seed=seed, score=False)
+    return table
+
+
+def _valid(table: CrystalTable) -> str:
+    found = validity(table)
+    return f"{100 * found.structure.mean():.1f} / {100 * found.charge.mean():.1f}"
+
+
+def _model(context: Context) -> Any:
+    found = model(context.crystal_model)
+    if not getattr(found, "draws_geometry", False):
+        raise Skipped(f"the model {context.crystal_model} draws genes without geometry")
+    return found
