@@ -69,6 +69,8 @@ def test_a_run_ends_in_a_checkpoint_that_holds_its_gene_model(trained):
     settings = json.loads((trained / "best" / "config.json").read_text())["config"]
     assert settings["model"]["genes"] == "best"  # the name alone, not where it was
     assert settings["genes"]["family"] == "wyckoff-transformer"
+    assert "calibrated on validation crystals" in (trained / "best" / "README.md").read_text()
+    assert {settings["model"][name] for name in ("bin_temperature", "offset_spread", "cell_spread")} != {1.0}
 
 
 def test_crystals_are_generated_with_the_geometry_of_the_model(invoke, trained, tmp_path):
@@ -92,7 +94,8 @@ def test_a_checkpoint_is_fine_tuned(invoke, trained, crystals_file, tmp_path):
         *BRIEF, "--set=training.warmup_steps=1",
     )  # fmt: skip
     assert result.exit_code == 0, result.output
-    assert load(tmp_path / "run" / "best").config == load(trained / "best").config
+    tuned, start = load(tmp_path / "run" / "best").config, load(trained / "best").config
+    assert (tuned.width, tuned.elements, tuned.genes) == (start.width, start.elements, start.genes)
 
 
 def test_genes_cannot_be_learnt_from(invoke, table_file, tmp_path, tiny_model):

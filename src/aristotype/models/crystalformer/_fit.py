@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -15,13 +16,14 @@ from torch import Tensor, nn
 from aristotype.crystal import CrystalTable
 from aristotype.errors import InputError
 from aristotype.models._registry import load
+from aristotype.models.crystalformer._calibrate import SETTINGS, calibrated
 from aristotype.models.crystalformer._config import GeometryConfig
 from aristotype.models.crystalformer._geometry import GeometryNetwork, Places
 from aristotype.models.crystalformer._model import CrystalFormer
 from aristotype.models.crystalformer._prepare import prepared_sequences
 from aristotype.models.crystalformer._sequences import Sequences
 from aristotype.models.crystalformer._source import CrystalSource
-from aristotype.training import TrainingConfig, TrainingResult, rank_and_world, train
+from aristotype.training import TrainingConfig, TrainingResult, load_checkpoint, rank_and_world, train
 
 SITES_A_ROW = 4.6
 """Sites of an average crystal of MP-20: turns a batch size in crystals into one in sites."""
@@ -67,14 +69,14 @@ def fit(
         settings: further facts that identify the run.
         card: text of the model card, to which the figures of the run are added.
         max_validation: most validation crystals.
-        calibrate_best: no part of this family is calibrated; taken so that all families are called alike.
+        calibrate_best: whether the best checkpoint is calibrated when the run ends, which takes a minute or two; a run
+            that is resumed after its end does it again.
 
     Raises:
         InputError: a training crystal holds an element outside the vocabulary of a model to go on with.
         TableError: a row is a gene.
         UnknownNameError: there is no gene model of that name.
     """
-    del calibrate_best
     elements = np.unique(train_crystals.genes().elements)
     vocabulary = tuple(int(z) for z in elements[elements > 0])
     if isinstance(model, GeometryConfig):
@@ -108,7 +110,7 @@ def fit(
         kept = CrystalFormer(whole.genes, cast(_Trainable, module).network, whole.tries)
         kept.save(path, card=f"{card}\n\nFigures of the run at this step:\n\n{figures}\n", half=True)
 
-    return train(
+    result = train(
         _Trainable(whole.geometry),
         source,
         validate,
@@ -118,6 +120,23 @@ def fit(
         resume=resume,
         settings={"model": whole.settings(), **(settings or {})},
     )
+    if calibrate_best and result.stopped != "interrupted" and loud:
+        sys.stderr.write("calibrating the best checkpoint; if this is stopped, --resume does it again\n")
+        _calibrate(Path(out) / "best", judged)
+    return result
+
+
+def _calibrate(folder: Path, judged: _Judged) -> None:
+    """Calibrates the checkpoint of a folder on validation crystals, and says so in its card."""
+    kept = CrystalFormer.from_checkpoint(*load_checkpoint(folder))
+    plain = kept.with_config(**dict.fromkeys(SETTINGS, 1.0))
+    best = calibrated(plain, lambda network: judged(network)["nll"])
+    with torch.no_grad():
+        before, after = judged(plain.geometry)["nll"], judged(best.geometry)["nll"]
+    card = (folder / "README.md").read_text(encoding="utf-8")
+    found = ", ".join(f"{name} {getattr(best.config, name):g}" for name in SETTINGS)
+    line = f"- calibrated on validation crystals: {found}; nll {before:.3f} before, {after:.3f} after\n"
+    best.save(folder, card=card + line)
 
 
 class _Judged:

@@ -164,7 +164,7 @@ class GeometryNetwork(nn.Module):
         return CellLaw(
             log_weight=functional.log_softmax(raw[..., 0], dim=1),
             centre=centres(raw[..., 2 : 2 + MAX_CELL], low[:, None], high[:, None]) + shift,
-            width=smallest * widths(raw[..., 2 + MAX_CELL :], 1.0),
+            width=self.config.cell_spread * smallest * widths(raw[..., 2 + MAX_CELL :], 1.0),
             acute=raw[..., 1],
             low=low,
             high=high,
@@ -209,7 +209,8 @@ class GeometryNetwork(nn.Module):
     def bin_logits(self, seen: Tensor, axis: int) -> tuple[Tensor, Tensor]:
         """The hidden state of an axis, and (..., BINS) logits."""
         hidden = self.head(self.norm_head(seen + self.axis.weight[axis]))
-        return hidden, self.bin_out(hidden).float() if hidden.dtype == torch.bfloat16 else self.bin_out(hidden)
+        logits = self.bin_out(hidden) / self.config.bin_temperature
+        return hidden, logits.float() if logits.dtype == torch.bfloat16 else logits
 
     def offset_law(self, hidden: Tensor, axis: int, bins: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
         """Log-weights, centres and widths (..., K) of the mixture inside a bin, and its borders."""
@@ -220,7 +221,7 @@ class GeometryNetwork(nn.Module):
         return (
             functional.log_softmax(weight, dim=-1),
             centres(centre, -high, high),
-            widths(width, SMALLEST_OFFSET),
+            self.config.offset_spread * widths(width, SMALLEST_OFFSET),
             -high,
             high,
         )
