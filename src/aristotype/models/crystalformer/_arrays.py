@@ -9,7 +9,15 @@ from numpy.typing import NDArray
 
 from aristotype.crystal import GeneBatch, from_box
 from aristotype.models.crystalformer._features import NUM_FEATURES, site_features
-from aristotype.models.crystalformer._order import by_support, in_run, last_axes, written_axes
+from aristotype.models.crystalformer._order import (
+    by_support,
+    freedom_of,
+    in_run,
+    last_axes,
+    last_written,
+    written_axes,
+)
+from aristotype.models.crystalformer._overlap import Placed
 from aristotype.models.crystalformer._sequences import Sequences
 from aristotype.models.crystalformer._support import BINS, bins_of, offsets_of, support
 from aristotype.symmetry import space_group
@@ -30,6 +38,7 @@ class Arrays(NamedTuple):
     allowed: NDArray[np.bool_]  # (m, S, 3, BINS)
     least: NDArray[np.float64]  # (m, S, 3)
     placed: NDArray[np.float32]  # (m, S, 136)
+    room: NDArray[np.float32]  # (m, S, BINS)
     cell_features: NDArray[np.float32]  # (m, 12)
 
 
@@ -46,6 +55,7 @@ def arrays_of(sequences: Sequences) -> Arrays:
         allowed=allowed_bins(genes, bins),
         least=least_offsets(genes, bins, offsets),
         placed=placed_features(genes, sequences.free),
+        room=room_along(genes, sequences, written),
         cell_features=cell_features(genes, sequences.cell, sequences.acute),
     )
 
@@ -91,15 +101,39 @@ def placed_features(genes: GeneBatch, free: NDArray[np.float64]) -> NDArray[np.f
     return out
 
 
+def room_along(genes: GeneBatch, sequences: Sequences, written: NDArray[np.bool_]) -> NDArray[np.float32]:
+    """(n, S, BINS) how close a site would come to what is there, by the bin of its last parameter.
+
+    What is there: sites without freedom, and those before it.
+    """
+    out = np.zeros((*genes.wyckoffs.shape, BINS), np.float32)
+    freedom, last = freedom_of(genes), last_written(written)
+    placed = Placed(genes, lattices(genes, sequences.cell, sequences.acute))
+    placed.put_fixed(freedom)
+    for site in range(genes.wyckoffs.shape[1]):
+        rows = np.flatnonzero(last[:, site] >= 0)
+        out[rows, site] = placed.along(rows, site, sequences.free[rows, site], last[rows, site])
+        rows = np.flatnonzero(freedom[:, site] > 0)
+        placed.put(rows, site, sequences.free[rows, site])
+    return out
+
+
+def lattices(genes: GeneBatch, cell: NDArray[np.float64], acute: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """(n, 6) cells in Angstrom and degrees from points of the box."""
+    out = np.zeros((len(cell), 6))
+    atoms = genes.multiplicities.sum(axis=1)
+    for number in np.unique(genes.space_group).tolist():
+        rows = np.flatnonzero(genes.space_group == number)
+        out[rows] = from_box(number, cell[rows], acute[rows], atoms[rows])
+    return out
+
+
 def cell_features(genes: GeneBatch, cell: NDArray[np.float64], acute: NDArray[np.bool_]) -> NDArray[np.float32]:
     """(n, 12) what sites are told about the cell: its coordinates, log-lengths and cosines."""
     out = np.zeros((len(cell), CELL_FEATURES), np.float32)
     out[:, :6] = cell
     out[:, 0] -= 2.9
-    atoms = genes.multiplicities.sum(axis=1)
-    for number in np.unique(genes.space_group).tolist():
-        rows = np.flatnonzero(genes.space_group == number)
-        cells = from_box(number, cell[rows], acute[rows], atoms[rows])
-        out[rows, 6:9] = np.log(cells[:, :3]) - 1.8
-        out[rows, 9:] = np.cos(np.radians(cells[:, 3:]))
+    cells = lattices(genes, cell, acute)
+    out[:, 6:9] = np.log(cells[:, :3]) - 1.8
+    out[:, 9:] = np.cos(np.radians(cells[:, 3:]))
     return out

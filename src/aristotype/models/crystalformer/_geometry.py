@@ -28,6 +28,9 @@ SMALLEST_CELL = (0.008, 0.003, 0.003, 0.004, 0.004, 0.004)
 """Smallest widths in the mixture over cells, by coordinate of the box."""
 SMALLEST_OFFSET = 0.01
 """Smallest width in the mixture inside a bin, in bins: .0004 of an axis."""
+ROOM = (0.3, 0.45, 0.55, 0.65, 0.75, 0.85, 0.95, 1.05, 1.2, 1.4, 1.7, 2.1)
+"""Distances over the sum of two radii around which the network is told apart how close a site would come."""
+_ROOM_WIDTH = 0.1
 _CELL_FEATURES = 12
 
 
@@ -47,6 +50,7 @@ class Places:
     allowed: Tensor  # (n, S, 3, BINS) bool
     least: Tensor  # (n, S, 3) smallest offset that may be written, -1/2 but for sites whose bins are those before
     placed: Tensor  # (n, S, 136) structure factors of the sites
+    room: Tensor  # (n, S, BINS) closeness to what is there, by the bin of the last parameter
     rows: Tensor  # (n,) rows of the training table
     mean_rows: float = 1.0  # sequences of an average batch
 
@@ -116,6 +120,9 @@ class GeometryNetwork(nn.Module):
         self.norm_head = nn.LayerNorm(width)
         self.head = nn.Sequential(nn.Linear(width, 2 * width), nn.GELU(), nn.Linear(2 * width, width), nn.GELU())
         self.bin_out = nn.Linear(width, BINS)
+        self.room_in = nn.Linear(width, len(ROOM))  # how much each range of closeness is wanted
+        nn.init.zeros_(self.room_in.weight)
+        nn.init.zeros_(self.room_in.bias)
         self.bin_here = nn.Parameter(0.02 * torch.randn(3, BINS, width))
         self.offset_out = nn.Sequential(
             nn.Linear(width, width), nn.GELU(), nn.Linear(width, 3 * config.offset_components)
@@ -198,6 +205,8 @@ class GeometryNetwork(nn.Module):
         for axis in range(3):
             bins, offsets = places.bins[..., axis], places.offsets[..., axis]
             hidden, logits = self.bin_logits(seen, axis)
+            last = places.written[..., axis] & ~places.written[..., axis + 1 :].any(dim=2)
+            logits = logits + torch.where(last[..., None], self.room_logits(hidden, places.room), 0.0)
             logits = logits.masked_fill(~places.allowed[:, :, axis], -torch.inf)
             found = functional.log_softmax(logits, dim=-1).gather(2, bins[..., None])[..., 0]
             least = places.least[..., axis].to(found)
@@ -211,6 +220,15 @@ class GeometryNetwork(nn.Module):
         hidden = self.head(self.norm_head(seen + self.axis.weight[axis]))
         logits = self.bin_out(hidden) / self.config.bin_temperature
         return hidden, logits.float() if logits.dtype == torch.bfloat16 else logits
+
+    def room_logits(self, hidden: Tensor, room: Tensor) -> Tensor:
+        """(..., BINS) what the closeness (..., BINS) at each bin adds to the logits of the last parameter."""
+        middle = torch.tensor(ROOM, dtype=room.dtype, device=room.device)
+        ranges = torch.exp(
+            -0.5 * torch.square((room.clamp(max=2.5)[..., None] - middle) / (_ROOM_WIDTH * (0.5 + middle)))
+        )
+        wanted = self.room_in(hidden).to(ranges) / self.config.bin_temperature
+        return (ranges @ wanted[..., None])[..., 0]
 
     def offset_law(self, hidden: Tensor, axis: int, bins: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
         """Log-weights, centres and widths (..., K) of the mixture inside a bin, and its borders."""

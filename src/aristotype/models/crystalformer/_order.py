@@ -29,6 +29,11 @@ def last_axes(genes: GeneBatch) -> NDArray[np.int64]:
     return np.maximum(0, freedom_of(genes) - 1)
 
 
+def last_written(written: NDArray[np.bool_]) -> Ints:
+    """(n, S) the last parameter (n, S, 3) of each site that is written, -1 where none is."""
+    return np.where(written, np.arange(3), -1).max(axis=2)
+
+
 def is_polar(space_group_numbers: NDArray[np.int16]) -> NDArray[np.bool_]:
     """(n,) whether the origin of each group floats, so that the first site holds it."""
     return np.asarray(tables().polar_axes[space_group_numbers.astype(np.int64) - 1].any(axis=1))

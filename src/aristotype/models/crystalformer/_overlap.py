@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aristotype.crystal import GeneBatch, covalent_radii, primitive_images, primitive_vectors, reduce_cells
+from aristotype.models.crystalformer._support import BINS
 from aristotype.symmetry import cell_matrix, space_group
 
 Floats = NDArray[np.float64]
@@ -15,6 +16,8 @@ Ints = NDArray[np.int64]
 _SHIFTS = np.array(list(product((-1, 0, 1), repeat=3)), float)
 _HERE = 13
 """Place in `_SHIFTS` of no shift."""
+_ROWS = 128
+"""Crystals looked at together, all bins of each."""
 _UNKNOWN = 1.5
 """Angstrom, for elements whose covalent radius is not known."""
 
@@ -62,11 +65,32 @@ class Placed:
         radius = np.concatenate([sizes, placed], axis=1) + own[:, None]
         step = others - coords[:, :1]
         step -= np.rint(step)
-        vectors = (step[:, :, None] + _SHIFTS) @ self._cells[rows][:, None]
-        squared = np.square(vectors).sum(axis=3)
+        cells = self._cells[rows]
+        near, moved = step @ cells, _SHIFTS @ cells
+        squared = 2.0 * near @ moved.transpose(0, 2, 1)  # of near + moved, image by image
+        squared += np.square(near).sum(axis=2)[:, :, None]
+        squared += np.square(moved).sum(axis=2)[:, None]
         squared[:, 0, _HERE] = np.inf  # the atom itself
-        ratio = np.sqrt(squared.min(axis=2)) / radius
+        ratio = np.sqrt(np.maximum(squared.min(axis=2), 0.0)) / radius
         return np.asarray(np.nanmin(ratio, axis=1))
+
+    def along(self, rows: Ints, site: int, free: Floats, axis: Ints) -> Floats:
+        """(k, BINS) `closeness` at the middle of each bin of one parameter, the others as they are.
+
+        Args:
+            rows: (k,) crystals.
+            site: place of the site in them.
+            free: (k, 3) its free parameters.
+            axis: (k,) which of them is moved.
+        """
+        out = np.empty((len(rows), BINS))
+        for start in range(0, len(rows), _ROWS):
+            part = slice(start, start + _ROWS)
+            moved = np.repeat(free[part, None], BINS, axis=1)
+            moved[np.arange(len(moved)), :, axis[part]] = np.arange(BINS) / BINS
+            found = self.closeness(np.repeat(rows[part], BINS), site, moved.reshape(-1, 3))
+            out[part] = found.reshape(-1, BINS)
+        return out
 
     def put(self, rows: Ints, site: int, free: Floats) -> None:
         """Places a site in some crystals, or places it anew."""
@@ -76,6 +100,12 @@ class Placed:
         at = self._first[rows[which], site] + place
         self._coords[rows[which], at] = coords[which, place]
         self._size[rows[which], at] = self._radius[rows[which], site]
+
+    def put_fixed(self, freedom: Ints) -> None:
+        """Places the sites without freedom (n, S)."""
+        for site in range(freedom.shape[1]):
+            rows = np.flatnonzero((freedom[:, site] == 0) & (self._genes.wyckoffs[:, site] >= 0))
+            self.put(rows, site, np.zeros((len(rows), 3)))
 
     def _orbit(self, rows: Ints, site: int, free: Floats) -> Floats:
         """Coordinates (k, most atoms, 3) of a site in the reduced primitive cell, that which stands for it first."""

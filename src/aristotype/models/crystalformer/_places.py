@@ -51,6 +51,7 @@ def places_of(
         allowed=torch.from_numpy(arrays.allowed[rows, :length]),
         least=numbers(arrays.least[rows, :length]),
         placed=numbers(arrays.placed[rows, :length]),
+        room=numbers(arrays.room[rows, :length]),
         rows=torch.from_numpy(sequences.owner[rows]),
         mean_rows=mean_rows,
     )

@@ -14,13 +14,20 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from aristotype.crystal import MAX_CELL, GeneBatch, from_box
+from aristotype.crystal import MAX_CELL, GeneBatch
 from aristotype.models.blocks import KeyValueCache, uniforms
-from aristotype.models.crystalformer._arrays import cell_features, not_before
+from aristotype.models.crystalformer._arrays import cell_features, lattices, not_before
 from aristotype.models.crystalformer._features import NUM_FEATURES, site_features
 from aristotype.models.crystalformer._geometry import GeometryNetwork
 from aristotype.models.crystalformer._laws import draw_inside
-from aristotype.models.crystalformer._order import freedom_of, in_run, is_polar, last_axes, written_axes
+from aristotype.models.crystalformer._order import (
+    freedom_of,
+    in_run,
+    is_polar,
+    last_axes,
+    last_written,
+    written_axes,
+)
 from aristotype.models.crystalformer._overlap import Placed
 from aristotype.models.crystalformer._support import BINS, offsets_of, support
 
@@ -122,6 +129,7 @@ class _Drawing:
         self.wyckoffs = torch.from_numpy(genes.wyckoffs.astype(np.int64)).to(device)
         self.elements = torch.from_numpy(index[genes.elements]).to(device)
         self.written, self.run_on = written_axes(genes), in_run(genes)
+        self.ends = last_written(self.written)
         self.polar, self.last = is_polar(genes.space_group), last_axes(genes)
         n, length = genes.wyckoffs.shape
         self.bins = np.zeros((n, length, 3), np.int64)
@@ -132,12 +140,9 @@ class _Drawing:
         network, (n, length) = self.network, self.genes.wyckoffs.shape
         context = network.encode(self.group, self.wyckoffs, self.elements)
         cell, acute = self._cell(context)
-        lattice = self._lattices(cell, acute)
+        lattice = lattices(self.genes, cell, acute)
         placed = Placed(self.genes, lattice)
-        freedom = freedom_of(self.genes)
-        for site in range(length):
-            fixed = np.flatnonzero(freedom[:, site] == 0)
-            placed.put(fixed, site, np.zeros((len(fixed), 3)))
+        placed.put_fixed(freedom_of(self.genes))
         told = network.cell_in(torch.from_numpy(cell_features(self.genes, cell, acute)).to(context))
         heads = network.config.heads
         caches = [KeyValueCache(n, heads, length, network.config.width // heads, context) for _ in network.decoder]
@@ -168,27 +173,19 @@ class _Drawing:
         acute = (random[:, 1] < torch.sigmoid(law.acute[at, chosen]).double()) & self.network.two_kinds[self.group]
         return torch.where(exists, cell, 0.0).cpu().numpy(), acute.cpu().numpy()
 
-    def _lattices(self, cell: Floats, acute: NDArray[np.bool_]) -> Floats:
-        out = np.zeros((len(cell), 6))
-        atoms = self.genes.multiplicities.sum(axis=1)
-        for number in np.unique(self.genes.space_group).tolist():
-            rows = np.flatnonzero(self.genes.space_group == number)
-            out[rows] = from_box(number, cell[rows], acute[rows], atoms[rows])
-        return out
-
     def _site(self, state: Tensor, site: int, placed: Placed) -> tuple[Floats, Ints]:
         """Draws the parameters of a site; returns how close it is (n,), and how often it was drawn again."""
         n, tries = len(state), self.tries.sites
         random = uniforms(self.seed, self.rows, _SITE + site, 9 * tries).reshape(n, tries, 3, 3)
         every = np.arange(n)
         supports, kind = self._supports(site)
-        self.bins[:, site], self.free[:, site] = self._axes(state, site, every, random[:, 0], supports, kind)
+        self.bins[:, site], self.free[:, site] = self._axes(state, site, every, random[:, 0], supports, kind, placed)
         closest, again = placed.closeness(every, site, self.free[:, site]), np.zeros(n, np.int64)
         todo = np.flatnonzero(self.written[:, site].any(axis=1) & (closest < self.tries.closest))
         if len(todo) and tries > 1:
             # All further tries side by side: few rows need any, and some of those need many.
             rows = np.repeat(todo, tries - 1)
-            bins, free = self._axes(state[rows], site, rows, random[todo, 1:].reshape(-1, 3, 3), supports, kind)
+            bins, free = self._axes(state[rows], site, rows, random[todo, 1:].reshape(-1, 3, 3), supports, kind, placed)
             found = placed.closeness(rows, site, free).reshape(len(todo), tries - 1)
             fits = found >= self.tries.closest
             chosen = np.where(fits.any(axis=1), fits.argmax(axis=1), found.argmax(axis=1))
@@ -222,6 +219,7 @@ class _Drawing:
         random: Floats,
         supports: tuple[NDArray[np.bool_], ...],
         kind: Ints,
+        placed: Placed,
     ) -> tuple[Ints, Floats]:
         """Bins and parameters (k, 3) of a site in some rows, axis by axis, from uniform numbers (k, 3, 3)."""
         bins, free = np.zeros((len(rows), 3), np.int64), np.zeros((len(rows), 3))
@@ -237,6 +235,11 @@ class _Drawing:
                 later = not_before(bins[run_on], self.bins[rows[run_on], site - 1])
                 allowed[run_on] &= later[:, axis]
             hidden, logits = self.network.bin_logits(seen, axis)
+            last = np.flatnonzero(self.ends[rows, site] == axis)
+            if len(last):
+                room = placed.along(rows[last], site, free[last], np.full(len(last), axis))
+                told = torch.from_numpy(room).to(logits)
+                logits[last] += self.network.room_logits(hidden[last], told)
             logits = logits.masked_fill(~torch.from_numpy(allowed).to(logits.device), -torch.inf)
             chosen = _choose(torch.log_softmax(logits.double(), dim=1), uniform[:, axis, 0])
             here = torch.from_numpy(written[:, axis]).to(seen.device)
