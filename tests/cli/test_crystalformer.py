@@ -114,3 +114,42 @@ def test_a_gene_model_has_no_geometry_to_give(invoke, tiny_model, tmp_path):
     assert result.exit_code == 2
     assert "draws genes without geometry; take --geometry search or quick" in result.stderr
     assert not (tmp_path / "out").exists()
+
+
+def test_starting_structures_have_the_content_that_was_asked_for(invoke, trained, tmp_path):
+    asked = ["--model", trained / "best", "--formula", "Li2Cl2", "-n", "6", "--seed", "3"]
+    result = invoke("initialize", *asked, "--out", tmp_path / "a")
+    assert result.exit_code == 0, result.output
+    table = CrystalTable.read(tmp_path / "a" / "crystals.parquet")
+    assert len(table) == 6
+    assert all(crystal.composition == {3: 2, 17: 2} for crystal in table)
+    assert (table.column("closest").to_numpy() >= 0.7).all()
+    assert len(list((tmp_path / "a" / "cif").iterdir())) == 6
+    result = invoke("initialize", *asked[:-4], "-n", "3", "--seed", "3", "--format", "extxyz", "--out", tmp_path / "b")
+    assert result.exit_code == 0, result.output
+    assert CrystalTable.read(tmp_path / "b" / "crystals.parquet") == table[:3]
+
+
+def test_ase_searches_get_their_candidates(trained):
+    from ase import Atoms
+
+    from aristotype.discover import StartGenerator
+
+    generator = StartGenerator(load(trained / "best"), "Li2Cl2", seed=3)
+    found = [generator.get_new_candidate() for _ in range(3)]
+    assert all(isinstance(atoms, Atoms) and str(atoms.symbols.get_chemical_formula()) == "Cl2Li2" for atoms in found)
+    assert not np.allclose(found[0].cell.lengths(), found[1].cell.lengths())
+    assert next(iter(generator)).pbc.all()
+
+
+def test_what_cannot_be_started_from_is_told(invoke, trained, tiny_model, tmp_path):
+    for asked, message in (
+        (["--model", tiny_model, "--formula", "LiCl"], "draws genes without geometry"),
+        (["--model", trained / "best", "--formula", "Li2Xx"], "'Xx' is not a chemical element"),
+        (["--model", trained / "best", "--formula", "LiCl", "--space-group", "231"], "231"),
+        (["--model", trained / "best", "--formula", "Li5Cl", "--space-group", "225"], "225"),
+    ):
+        result = invoke("initialize", *asked, "-n", "2", "--out", tmp_path / "out")
+        assert result.exit_code == 2, result.output
+        assert message in result.stderr
+        assert not (tmp_path / "out").exists()

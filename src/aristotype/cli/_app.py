@@ -14,6 +14,7 @@ from aristotype.cli import (
     _export,
     _generate,
     _hull,
+    _initialize,
     _models,
     _realize,
     _relax,
@@ -76,6 +77,7 @@ def _main(
 
 
 app.command("generate", epilog=_generate.EXAMPLES)(_generate.generate)
+app.command("initialize", epilog=_initialize.EXAMPLES)(_initialize.initialize)
 app.command("realize", epilog=_realize.EXAMPLES)(_realize.realize)
 app.command("relax", epilog=_relax.EXAMPLES)(_relax.relax)
 app.command("evaluate", epilog=_evaluate.EXAMPLES)(_evaluate.evaluate)

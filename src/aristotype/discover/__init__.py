@@ -13,6 +13,7 @@ from aristotype.discover._generate import (
     generate,
     with_own_geometry,
 )
+from aristotype.discover._initialize import StartGenerator, initialize
 
 __all__ = [
     "BASELINES",
@@ -20,8 +21,10 @@ __all__ = [
     "GenerateResult",
     "GenerateSummary",
     "Realizer",
+    "StartGenerator",
     "describe_conditions",
     "generate",
+    "initialize",
     "make_baseline",
     "with_own_geometry",
 ]

@@ -42,9 +42,9 @@ Ints = NDArray[np.int64]
 class Tries:
     """How often what does not fit is drawn again."""
 
-    closest: float = 0.75  # smallest distance of two atoms that fits, over the sum of their covalent radii
-    sites: int = 8  # draws of a site, at most
-    crystals: int = 6  # draws of a crystal, at most
+    closest: float = 0.72  # smallest distance of two atoms that fits, over the sum of their covalent radii
+    sites: int = 16  # draws of a site, at most
+    crystals: int = 12  # draws of a crystal, at most
 
     @staticmethod
     def none() -> Tries:
