@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import islice, product
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -58,14 +58,6 @@ MOST = 4096
 """Sequences of a crystal that are summed over; with more of them a score is a lower bound."""
 
 
-class _Drafts(NamedTuple):
-    """Descriptions with their origin fixed; the first site holds it in polar groups."""
-
-    row: Ints  # (d,) description
-    free: Floats  # (d, S, 3) an image of each site
-    sites: Ints  # (d, S) place of each in the description: the site on the origin comes first
-
-
 def sequences_of(table: CrystalTable) -> Sequences:
     """The sequences, at most `MOST` each, of the crystals of a table, in the order of its rows.
 
@@ -74,10 +66,10 @@ def sequences_of(table: CrystalTable) -> Sequences:
         SymmetryError: a cell is so flat that its reduction does not end.
     """
     settled = settled_descriptions(table)
-    drafts = _anchored(settled)
-    genes = settled.genes.take(drafts.row)  # the site on the origin is one of the first kind: letters stay as they are
-    row, free = _with_images(genes, drafts.free, settled.owner[drafts.row])
-    genes, description = genes.take(row), drafts.row[row]
+    description, free = _anchored(settled)
+    genes = settled.genes.take(description)  # the site on the origin is one of the first kind: letters stay as they are
+    draft, free = _with_images(genes, free, settled.owner[description])
+    genes, description = genes.take(draft), description[draft]
     free = _in_order(genes, free)
     cell, acute, measure = _boxed(genes, settled.lattice[description])
     owner = settled.owner[description]
@@ -92,41 +84,41 @@ def sequences_of(table: CrystalTable) -> Sequences:
     )
 
 
-def _anchored(settled: Settled) -> _Drafts:
-    """Each description with its origin on each image of each site of its first kind; as it is where nothing floats."""
+def _anchored(settled: Settled) -> tuple[Ints, Floats]:
+    """Each description with its origin on each image of each site of its first kind; as it is where nothing floats.
+
+    Returns:
+        which description (d,), and parameters (d, S, 3), in polar groups the site on the origin first.
+    """
     genes, free = settled.genes, settled.free
     polar = is_polar(genes.space_group)
-    every = np.arange(free.shape[1])
-    rows, frees, orders = [np.flatnonzero(~polar)], [free[~polar]], [np.tile(every, ((~polar).sum(), 1))]
+    rows, frees = [np.flatnonzero(~polar)], [free[~polar]]
     kind = (genes.wyckoffs == genes.wyckoffs[:, :1]) & (genes.elements == genes.elements[:, :1])
     for number in np.unique(genes.space_group[polar]).tolist():
         here = np.flatnonzero(genes.space_group == number)
         for letter in np.unique(genes.wyckoffs[here, 0]).tolist():
             mine = here[genes.wyckoffs[here, 0] == letter]
             which, site = np.nonzero(kind[mine])
-            row, site, image = _on_origin(number, letter, free[mine[which], site], mine[which], site)
+            place, image = _apart_along_axes(number, letter, free[mine[which], site])
+            row, site = mine[which[place]], site[place]
             pinned = np.array(pinned_axes(number, letter), bool)
             moved = _moved(genes.take(row), free[row], number, image[:, pinned])
             image[:, pinned] = 0.0
             moved[np.arange(len(row)), site] = np.pad(image, ((0, 0), (0, 3 - image.shape[1])))
-            order = np.concatenate([site[:, None], np.tile(every, (len(row), 1))], axis=1)
-            again = order[:, 1:] == site[:, None]  # the site itself, which is first already
-            order = order[np.concatenate([np.ones((len(row), 1), bool), ~again], axis=1)].reshape(len(row), -1)
+            order = np.argsort(np.arange(free.shape[1]) != site[:, None], axis=1, kind="stable")
             rows.append(row)
             frees.append(np.take_along_axis(moved, order[..., None], axis=1))
-            orders.append(order)
-    return _Drafts(np.concatenate(rows), np.concatenate(frees), np.concatenate(orders))
+    return np.concatenate(rows), np.concatenate(frees)
 
 
-def _on_origin(number: int, letter: int, free: Floats, row: Ints, site: Ints) -> tuple[Ints, Ints, Floats]:
-    """Rows, sites and parameters (q, freedom) of the images of sites that differ along polar axes."""
+def _apart_along_axes(number: int, letter: int, free: Floats) -> tuple[Ints, Floats]:
+    """The images of sites (n, 3) that differ along polar axes: which site (q,), and parameters (q, freedom)."""
     maps, pinned = image_maps(number, letter), np.array(pinned_axes(number, letter), bool)
-    images = np.einsum("mij,nj->nmi", maps.linear, free[:, : len(pinned)]) + maps.shift / GRID
-    steps = np.rint(images[..., pinned] % 1.0 / _SAME).astype(np.int64) % round(1.0 / _SAME)
-    which, image = np.nonzero(np.ones(images.shape[:2], bool))
-    keys = np.column_stack([which, steps[which, image]])
-    _, first = np.unique(keys, axis=0, return_index=True)
-    return row[which[first]], site[which[first]], images[which[first], image[first]] % 1.0
+    images = (np.einsum("mij,nj->nmi", maps.linear, free[:, : len(pinned)]) + maps.shift / GRID) % 1.0
+    steps = np.rint(images[..., pinned] / _SAME).astype(np.int64) % round(1.0 / _SAME)
+    site = np.repeat(np.arange(len(free)), len(maps.linear))
+    _, first = np.unique(np.column_stack([site, steps.reshape(len(site), -1)]), axis=0, return_index=True)
+    return site[first], images.reshape(len(site), -1)[first]
 
 
 def _moved(genes: GeneBatch, free: Floats, number: int, shift: Floats) -> Floats:
