@@ -27,7 +27,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from aristotype.crystal import CANONICAL_VERSION, Conditions, CrystalTable, Failure, GeneBatch, settings_of
-from aristotype.errors import CheckpointError, ConfigError, InputError
+from aristotype.errors import InputError
+from aristotype.models._parts import checked_config, first_rows
 from aristotype.models.blocks import uniforms
 from aristotype.models.crystalformer._config import GeometryConfig
 from aristotype.models.crystalformer._geometry import GeometryNetwork, Places
@@ -36,7 +37,7 @@ from aristotype.models.crystalformer._places import places_of
 from aristotype.models.crystalformer._sampler import Drawn, Tries, draw_geometry
 from aristotype.models.crystalformer._sequences import MOST, sequences_of
 from aristotype.symmetry import tables
-from aristotype.training import build_config, fit_to_template, save_checkpoint, to_dict
+from aristotype.training import fit_to_template, save_checkpoint, to_dict
 
 if TYPE_CHECKING:
     from aristotype.models._protocol import GeneModel
@@ -123,15 +124,7 @@ class CrystalFormer(nn.Module):
         Raises:
             InputError: n is negative, or see `stream`.
         """
-        if n < 0:
-            raise InputError(f"{n} crystals were asked for; ask for a number of at least 0")
-        parts, have = [], 0
-        for table in self.stream(conditions, seed=seed, score=score):
-            parts.append(table)
-            have += len(table)
-            if have >= n:
-                break
-        return CrystalTable.concatenate(parts)[:n]
+        return first_rows(self.stream(conditions, seed=seed, score=score), n, "crystals")
 
     def realize(self, table: CrystalTable, *, seed: int, failures: list[Failure] | None = None) -> CrystalTable:
         """Gives genes of any model a geometry; every gene gets one.
@@ -294,20 +287,7 @@ class CrystalFormer(nn.Module):
         """
         from aristotype.models._registry import load, model_of
 
-        found = (settings.get("tables_sha256"), settings.get("canonical_version"))
-        if found != (tables().sha256, CANONICAL_VERSION):
-            raise CheckpointError(
-                f"the checkpoint was made for symmetry tables {str(found[0])[:12]} and canonical version {found[1]}, "
-                f"this release has {tables().sha256[:12]} and {CANONICAL_VERSION}; "
-                "train it again or install the release that made it"
-            )
-        try:
-            config = build_config(GeometryConfig, settings.get("model"))
-        except ConfigError as error:
-            raise CheckpointError(
-                f"the checkpoint's configuration is not one of this release ({error}); "
-                "install the release that made it or train it again"
-            ) from error
+        config: GeometryConfig = checked_config(GeometryConfig, settings)
         geometry = GeometryNetwork(config)
         own = {n.removeprefix(_GEOMETRY): t for n, t in tensors.items() if n.startswith(_GEOMETRY)}
         geometry.load_state_dict(fit_to_template(own, geometry.state_dict()))

@@ -36,13 +36,14 @@ from aristotype.crystal import (
     templates_of,
 )
 from aristotype.datasets import TrainingBatch
-from aristotype.errors import CheckpointError, ConfigError, InputError
+from aristotype.errors import ConfigError, InputError
+from aristotype.models._parts import checked_config, first_rows
 from aristotype.models.wyckoff_transformer._config import WyckoffTransformerConfig
 from aristotype.models.wyckoff_transformer._elements import ElementNetwork
 from aristotype.models.wyckoff_transformer._memory import TemplateMemory, num_distinct
 from aristotype.models.wyckoff_transformer._writer import TemplateWriter
 from aristotype.symmetry import tables
-from aristotype.training import build_config, fit_to_template, save_checkpoint, to_dict
+from aristotype.training import fit_to_template, save_checkpoint, to_dict
 
 FAMILY = "wyckoff-transformer"
 _KEYS = "train_keys"
@@ -168,15 +169,7 @@ class WyckoffTransformer(nn.Module):
         Raises:
             InputError: n is negative, or see `stream`.
         """
-        if n < 0:
-            raise InputError(f"{n} genes were asked for; ask for a number of at least 0")
-        parts, have = [], 0
-        for table in self.stream(conditions, seed=seed, score=score):
-            parts.append(table)
-            have += len(table)
-            if have >= n:
-                break
-        return CrystalTable.concatenate(parts)[:n]
+        return first_rows(self.stream(conditions, seed=seed, score=score), n, "genes")
 
     def save(self, directory: str | Path, *, card: str = "", half: bool = True) -> None:
         """Writes a checkpoint folder: weights, counted templates, configuration, model card.
@@ -217,20 +210,7 @@ class WyckoffTransformer(nn.Module):
         Raises:
             CheckpointError: it was made with other symmetry tables, or its tensors do not fit its configuration.
         """
-        found = (settings.get("tables_sha256"), settings.get("canonical_version"))
-        if found != (tables().sha256, CANONICAL_VERSION):
-            raise CheckpointError(
-                f"the checkpoint was made for symmetry tables {str(found[0])[:12]} and canonical version {found[1]}, "
-                f"this release has {tables().sha256[:12]} and {CANONICAL_VERSION}; "
-                "train it again or install the release that made it"
-            )
-        try:
-            config = build_config(WyckoffTransformerConfig, settings.get("model"))
-        except ConfigError as error:
-            raise CheckpointError(
-                f"the checkpoint's configuration is not one of this release ({error}); "
-                "install the release that made it or train it again"
-            ) from error
+        config: WyckoffTransformerConfig = checked_config(WyckoffTransformerConfig, settings)
         memory, weights = TemplateMemory.from_tensors(tensors)
         keys, earlier = (weights.pop(name, torch.empty(0, 16, dtype=torch.uint8)) for name in (_KEYS, _EARLIER))
         written = weights.pop(_WRITTEN, None)
