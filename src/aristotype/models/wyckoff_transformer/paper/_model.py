@@ -24,7 +24,8 @@ from torch.nn import functional
 
 from aristotype.crystal import CANONICAL_VERSION, Conditions, CrystalTable, GeneBatch, gene_keys
 from aristotype.datasets import TrainingBatch
-from aristotype.errors import CheckpointError, InputError
+from aristotype.errors import InputError
+from aristotype.models._parts import checked_config
 from aristotype.models.wyckoff_transformer._memory import smoothed_frequencies
 from aristotype.models.wyckoff_transformer.paper._config import KNOWN_SITES, PaperConfig
 from aristotype.models.wyckoff_transformer.paper._contexts import distinct_contexts
@@ -33,7 +34,7 @@ from aristotype.models.wyckoff_transformer.paper._rules import FIELDS, Field, Fi
 from aristotype.models.wyckoff_transformer.paper._score import PaperScores, ScoringLimits, score_genes
 from aristotype.models.wyckoff_transformer.paper._teacher import field_terms, ordered_sites, spread_known
 from aristotype.symmetry import NUM_GROUPS, tables
-from aristotype.training import build_config, fit_to_template, save_checkpoint, to_dict
+from aristotype.training import fit_to_template, save_checkpoint, to_dict
 
 FAMILY = "wyckoff-transformer"
 VARIANT = "paper"
@@ -129,16 +130,10 @@ class WyckoffTransformerPaper(nn.Module):
         Raises:
             CheckpointError: it was made with other symmetry tables, or its tensors do not fit its configuration.
         """
-        found = (settings["tables_sha256"], settings["canonical_version"])
-        if found != (tables().sha256, CANONICAL_VERSION):
-            raise CheckpointError(
-                f"the checkpoint was made for symmetry tables {found[0][:12]} and canonical version {found[1]}, this "
-                f"release has {tables().sha256[:12]} and {CANONICAL_VERSION}; train it again or install the release "
-                "that made it"
-            )
+        config: PaperConfig = checked_config(PaperConfig, settings)
         weights = dict(tensors)
         keys = weights.pop(_KEYS, torch.empty(0, 16, dtype=torch.uint8))
-        model = WyckoffTransformerPaper(build_config(PaperConfig, settings["model"]), keys.numpy())
+        model = WyckoffTransformerPaper(config, keys.numpy())
         model.load_state_dict(fit_to_template(weights, model.state_dict()))
         return model.eval()
 
