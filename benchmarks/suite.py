@@ -15,7 +15,7 @@ from benchmarks.quality_recovery import recovery, recovery_known
 from benchmarks.quality_temperature import temperature
 from benchmarks.speed_conditions import exact_formula, given_groups
 from benchmarks.speed_encode import encode
-from benchmarks.speed_judge import heights, realized, relaxed
+from benchmarks.speed_judge import heights, realized, relaxed, relaxed_in_processes
 from benchmarks.speed_log_prob import log_prob
 from benchmarks.speed_match import match
 from benchmarks.speed_metrics import structure_metrics
@@ -40,6 +40,7 @@ BENCHMARKS: dict[str, Benchmark] = {
     "crystals": crystals_speed,
     "realize": realized,
     "relax": relaxed,
+    "relax-processes": relaxed_in_processes,
     "heights": heights,
     "quality": quality,
     "nll": nll,
