@@ -22,7 +22,7 @@ import numpy as np
 import pyarrow.parquet as pq
 from scipy.optimize import nnls
 
-from aristotype.crystal import CrystalTable, covalent_radii, encode_arrays
+from aristotype.crystal import CrystalTable, centring_orders, covalent_radii, encode_arrays
 from aristotype.symmetry import NUM_GROUPS, cell_matrix, lattice_constraints, space_group
 
 MIN_CRYSTALS = 10
@@ -39,10 +39,9 @@ def read(path: Path) -> CrystalTable:
 def compositions(table: CrystalTable) -> np.ndarray:
     """(n, 119) atoms of each element in the primitive cell."""
     genes = table.genes()
-    order = np.array([1] + [space_group(number).centring_order for number in range(1, NUM_GROUPS + 1)])
     counts = np.zeros((len(genes), MAX_NUMBER + 1))
     rows = np.repeat(np.arange(len(genes)), genes.elements.shape[1]).reshape(genes.elements.shape)
-    np.add.at(counts, (rows, genes.elements), genes.multiplicities / order[genes.space_group][:, None])
+    np.add.at(counts, (rows, genes.elements), genes.multiplicities / centring_orders()[genes.space_group][:, None])
     counts[:, 0] = 0
     return counts
 
@@ -121,7 +120,7 @@ def main() -> None:
     args = parser.parse_args()
     table = read(args.data)
     volume = np.linalg.det(cell_matrix(table.lattice))
-    volume /= np.array([space_group(number).centring_order for number in table.space_group])
+    volume /= centring_orders()[table.space_group]
     volumes, fallback, quality = fit_volumes(compositions(table), volume)
     priors = {
         "provenance": {

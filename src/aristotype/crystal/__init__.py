@@ -35,8 +35,8 @@ from aristotype.crystal._parallel import map_table, pack, start_worker, unpack
 from aristotype.crystal._protocols import Energy, Proposal, Score
 from aristotype.crystal._read import is_structure_file
 from aristotype.crystal._rows import Crystal, Gene
-from aristotype.crystal._schema import SCHEMA_VERSION
-from aristotype.crystal._settled import Settled, padded_free, settled_descriptions
+from aristotype.crystal._schema import SCHEMA_VERSION, centring_orders
+from aristotype.crystal._settled import Settled, settled_descriptions
 from aristotype.crystal._standardise import Failure
 from aristotype.crystal._table import CrystalTable
 
@@ -66,6 +66,7 @@ __all__ = [
     "canonical_crystal",
     "canonical_genes",
     "cell_box",
+    "centring_orders",
     "cif_text",
     "compositions",
     "covalent_radii",
@@ -89,7 +90,6 @@ __all__ = [
     "map_table",
     "pack",
     "package_version",
-    "padded_free",
     "parse_formula",
     "pearson_symbols",
     "primitive_images",

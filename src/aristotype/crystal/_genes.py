@@ -48,6 +48,12 @@ class GeneBatch:
         table = _padded_multiplicity()
         return np.where(self.wyckoffs >= 0, table[self.space_group[:, None], self.wyckoffs], 0)
 
+    @property
+    def freedoms(self) -> NDArray[np.int64]:
+        """(n, S) free parameters of each site, 0 where there is no site."""
+        known = np.maximum(_padded_freedom(), 0).astype(np.int64)
+        return np.where(self.wyckoffs >= 0, known[self.space_group[:, None], self.wyckoffs], 0)
+
     def take(self, rows: ArrayLike) -> GeneBatch:
         """The genes of some rows (indices or a mask)."""
         index = np.asarray(rows)

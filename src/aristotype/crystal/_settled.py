@@ -15,7 +15,6 @@ from aristotype.crystal._equivalence import proper_normalizer
 from aristotype.crystal._gene_settings import relabellings_of
 from aristotype.crystal._genes import GeneBatch, from_codes, lexicographic_minimum, site_codes
 from aristotype.crystal._reduce import reductions
-from aristotype.crystal._schema import freedoms
 from aristotype.crystal._sites import by_position, read_free
 from aristotype.crystal._transform import letter_map
 from aristotype.symmetry import GRID, cell_matrix, cell_parameters, lattice_constraints, space_group
@@ -57,7 +56,8 @@ def settled_descriptions(table: CrystalTable) -> Settled:
         SymmetryError: a cell is so flat that its reduction does not end.
     """
     table.check_geometry()
-    genes, free = table.genes(), padded_free(table)
+    genes = table.genes()
+    free = _padded_free(table, genes)
     cells = cell_matrix(table.lattice)
     parts = []
     for number in np.unique(genes.space_group).tolist():
@@ -82,13 +82,10 @@ def settled_descriptions(table: CrystalTable) -> Settled:
     )
 
 
-def padded_free(table: CrystalTable) -> Floats:
+def _padded_free(table: CrystalTable, genes: GeneBatch) -> Floats:
     """(n, S, 3) free parameters of each site, 0 beyond its freedom."""
-    genes = table.genes()
-    letters = np.where(genes.wyckoffs < 0, 0, genes.wyckoffs)
-    freedom = np.where(genes.wyckoffs < 0, 0, freedoms()[genes.space_group.astype(np.int64)[:, None], letters])
     out = np.zeros((*genes.wyckoffs.shape, 3))
-    out[np.arange(3) < freedom[..., None]] = table.ragged("free")[0]
+    out[np.arange(3) < genes.freedoms[..., None]] = table.ragged("free")[0]
     return out
 
 

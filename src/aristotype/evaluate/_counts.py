@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from functools import cache
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from aristotype.symmetry import NUM_GROUPS, space_group, tables
+from aristotype.crystal import centring_orders
 
 if TYPE_CHECKING:
     from aristotype.crystal import GeneBatch
@@ -16,17 +15,6 @@ if TYPE_CHECKING:
 Ints = NDArray[np.int64]
 NUM_ELEMENTS = 119
 """Bins of a histogram by atomic number; bin 0 stays empty."""
-
-
-@cache
-def _centring_orders() -> Ints:
-    """(231,) lattice points in the conventional cell of each group, 1 for the index 0 that is no group."""
-    return np.array([1, *(space_group(number).centring_order for number in range(1, NUM_GROUPS + 1))], dtype=np.int64)
-
-
-@cache
-def _padded_freedom() -> Ints:
-    return tables().padded("freedom").astype(np.int64)
 
 
 def num_elements(genes: GeneBatch) -> Ints:
@@ -44,22 +32,22 @@ def conventional_atoms(genes: GeneBatch) -> Ints:
 
 def primitive_atoms(genes: GeneBatch) -> Ints:
     """(n,) atoms in the primitive cell: conventional ones over the order of the centring."""
-    return conventional_atoms(genes) // _centring_orders()[genes.space_group]
+    return conventional_atoms(genes) // centring_orders()[genes.space_group]
 
 
 def site_freedoms(genes: GeneBatch) -> Ints:
     """(n, S) free parameters of each site, -1 where there is no site."""
-    return np.where(genes.wyckoffs >= 0, _padded_freedom()[genes.space_group[:, None], genes.wyckoffs], -1)
+    return np.where(genes.wyckoffs >= 0, genes.freedoms, -1)
 
 
 def free_parameters(genes: GeneBatch) -> Ints:
     """(n,) free parameters of all sites together, the cell not counted."""
-    return np.maximum(site_freedoms(genes), 0).sum(axis=1)
+    return genes.freedoms.sum(axis=1)
 
 
 def compositions(genes: GeneBatch) -> Ints:
     """(n, 119) atoms of each element in the primitive cell, by atomic number."""
-    atoms = genes.multiplicities // _centring_orders()[genes.space_group][:, None]
+    atoms = genes.multiplicities // centring_orders()[genes.space_group][:, None]
     return _by_element(genes, atoms)
 
 
@@ -82,4 +70,4 @@ def special_atoms(genes: GeneBatch) -> Ints:
     """
     special = (genes.wyckoffs >= 0) & (site_freedoms(genes) < 3)
     conventional = np.where(special, genes.multiplicities, 0).sum(axis=1, dtype=np.int64)
-    return conventional // _centring_orders()[genes.space_group]
+    return conventional // centring_orders()[genes.space_group]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pyarrow as pa
 
-from aristotype.crystal import DEFAULT_TOLERANCE, CrystalTable, Failure
+from aristotype.crystal import DEFAULT_TOLERANCE, CrystalTable, Failure, centring_orders
 from aristotype.errors import ConfigError
 from aristotype.realize._atoms import Atoms, flatten
 from aristotype.realize._distinct import distinct
@@ -19,7 +19,7 @@ from aristotype.realize._minima_config import MinimaConfig
 from aristotype.realize._minimise import cheap_energies, minimise
 from aristotype.realize._output import with_geometry
 from aristotype.realize._random import row_keys
-from aristotype.realize._realize import _centring_orders, _expected_volume, _refuse_crystals, _unfit, realize
+from aristotype.realize._realize import _expected_volume, _refuse_crystals, _unfit, realize
 from aristotype.realize._shapes import letter_keys
 from aristotype.realize._solve import smallest_ratio
 from aristotype.realize._starts import heats
@@ -287,7 +287,7 @@ class _Search:
             cheap_energy=pa.nulls(len(rows), pa.float64()),
             start=pa.array(found.start, pa.string()),
             min_distance_ratio=pa.array(smallest_ratio(atoms, geometry), pa.float64()),
-            volume_per_atom=pa.array(geometry.volume / _centring_orders(atoms.group) / per_cell, pa.float64()),
+            volume_per_atom=pa.array(geometry.volume / centring_orders()[atoms.group] / per_cell, pa.float64()),
             gene_distinct=pa.array(found.own, pa.bool_()),
             gene_kept=pa.nulls(len(rows), pa.bool_()) if kept is None else pa.array(kept, pa.bool_()),
         )

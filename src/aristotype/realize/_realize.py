@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import warnings
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
 
-from aristotype.crystal import CrystalTable, Failure, element_symbol
+from aristotype.crystal import CrystalTable, Failure, centring_orders, element_symbol
 from aristotype.errors import TableError
 from aristotype.realize._atoms import Atoms, flatten
 from aristotype.realize._config import RealizeConfig
@@ -17,7 +17,6 @@ from aristotype.realize._priors import priors
 from aristotype.realize._random import row_keys
 from aristotype.realize._solve import Geometry, empty_geometry, smallest_ratio, solve
 from aristotype.realize._verify import pushed_off
-from aristotype.symmetry import space_group
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -106,7 +105,7 @@ def _unfit(table: CrystalTable, config: RealizeConfig) -> dict[int, str]:
     data = priors()
     illegal = ~genes.legal()
     without = (genes.elements > 0) & np.isnan(data.radii + data.volumes)[genes.elements]
-    atoms = genes.multiplicities.sum(axis=1) // _centring_orders(genes.space_group)
+    atoms = genes.multiplicities.sum(axis=1) // centring_orders()[genes.space_group]
     for row in np.flatnonzero(illegal | without.any(axis=1) | (atoms > config.max_atoms)).tolist():
         if illegal[row]:
             reasons[row] = "it has no site, or a position without free parameters twice; no crystal has that"
@@ -193,7 +192,7 @@ class _Work:
         per_cell = np.bincount(self._atoms.atom_row, minlength=len(self._table))[rows]
         return with_geometry(self._table.take(rows), atoms, geometry).with_columns(
             min_distance_ratio=pa.array(smallest_ratio(atoms, geometry), pa.float64()),
-            volume_per_atom=pa.array(geometry.volume / _centring_orders(atoms.group) / per_cell, pa.float64()),
+            volume_per_atom=pa.array(geometry.volume / centring_orders()[atoms.group] / per_cell, pa.float64()),
             trials=pa.array(self._rounds[rows] * self._config.trials, pa.int32()),
             gene_kept=pa.array(self._kept[rows], pa.bool_())
             if self._config.verify
@@ -206,9 +205,4 @@ def _expected_volume(atoms: Atoms) -> Floats:
     each = priors().volumes[atoms.site_element] * atoms.site_weight
     # Of no rows at all, bincount gives integers.
     primitive = np.bincount(atoms.site_row, weights=each, minlength=len(atoms)).astype(np.float64)
-    return primitive * _centring_orders(atoms.group)
-
-
-def _centring_orders(groups: NDArray[Any]) -> Ints:
-    """Lattice points (n,) in the conventional cells of some space groups."""
-    return np.array([space_group(number).centring_order for number in groups.tolist()], np.int64)
+    return primitive * centring_orders()[atoms.group]

@@ -11,7 +11,6 @@ from aristotype.crystal import GeneBatch, from_box
 from aristotype.models.crystalformer._features import NUM_FEATURES, site_features
 from aristotype.models.crystalformer._order import (
     by_support,
-    freedom_of,
     in_run,
     last_axes,
     last_written,
@@ -107,7 +106,7 @@ def room_along(genes: GeneBatch, sequences: Sequences, written: NDArray[np.bool_
     What is there: sites without freedom, and those before it.
     """
     out = np.zeros((*genes.wyckoffs.shape, BINS), np.float32)
-    freedom, last = freedom_of(genes), last_written(written)
+    freedom, last = genes.freedoms, last_written(written)
     placed = Placed(genes, lattices(genes, sequences.cell, sequences.acute))
     placed.put_fixed(freedom)
     for site in range(genes.wyckoffs.shape[1]):

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from aristotype.models.crystalformer._support import pinned_axes
-from aristotype.symmetry import tables
+from aristotype.symmetry import MAX_POSITIONS, NUM_GROUPS, space_group, tables
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -18,15 +19,9 @@ if TYPE_CHECKING:
 Ints = NDArray[np.int64]
 
 
-def freedom_of(genes: GeneBatch) -> NDArray[np.int64]:
-    """(n, S) free parameters of each site, 0 where there is none."""
-    freedom = np.append(tables().padded("freedom", fill=0), np.zeros((231, 1), np.int8), axis=1)
-    return freedom[genes.space_group.astype(np.int64)[:, None], genes.wyckoffs].astype(np.int64)
-
-
 def last_axes(genes: GeneBatch) -> NDArray[np.int64]:
     """(n, S) the last parameter of each site, which decides the order of sites with the same bins."""
-    return np.maximum(0, freedom_of(genes) - 1)
+    return np.maximum(0, genes.freedoms - 1)
 
 
 def last_written(written: NDArray[np.bool_]) -> Ints:
@@ -41,10 +36,19 @@ def is_polar(space_group_numbers: NDArray[np.int16]) -> NDArray[np.bool_]:
 
 def written_axes(genes: GeneBatch) -> NDArray[np.bool_]:
     """(n, S, 3) which parameters of each site are written."""
-    out = np.arange(3) < freedom_of(genes)[..., None]
-    for row in np.flatnonzero(is_polar(genes.space_group)):
-        pinned = pinned_axes(int(genes.space_group[row]), int(genes.wyckoffs[row, 0]))
-        out[row, 0, : len(pinned)] &= ~np.array(pinned, bool)
+    out = np.arange(3) < genes.freedoms[..., None]
+    polar = np.flatnonzero(is_polar(genes.space_group))
+    out[polar, 0] &= ~_pinned()[genes.space_group[polar].astype(np.int64), genes.wyckoffs[polar, 0]]
+    return out
+
+
+@cache
+def _pinned() -> NDArray[np.bool_]:
+    """(231, 27, 3) `pinned_axes` of all positions."""
+    out = np.zeros((NUM_GROUPS + 1, MAX_POSITIONS, 3), bool)
+    for number in range(1, NUM_GROUPS + 1):
+        for position in space_group(number).positions:
+            out[number, position.index, : position.freedom] = pinned_axes(number, position.index)
     return out
 
 

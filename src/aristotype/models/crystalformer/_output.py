@@ -8,7 +8,6 @@ import numpy as np
 import pyarrow as pa
 
 from aristotype.crystal import Crystal, CrystalTable
-from aristotype.models.crystalformer._order import freedom_of
 
 if TYPE_CHECKING:
     from aristotype.crystal import GeneBatch
@@ -20,7 +19,7 @@ def with_geometry(table: CrystalTable, settings: GeneBatch, drawn: Drawn) -> Cry
 
     Equal sites of a row are sorted by their parameters; `id` and the other columns stay.
     """
-    freedom = freedom_of(settings)
+    freedom = settings.freedoms
     sites = settings.num_sites
     ids = table.ids
     crystals = []

@@ -7,9 +7,16 @@ from itertools import product
 import numpy as np
 from numpy.typing import NDArray
 
-from aristotype.crystal import GeneBatch, covalent_radii, primitive_images, primitive_vectors, reduce_cells
+from aristotype.crystal import (
+    GeneBatch,
+    centring_orders,
+    covalent_radii,
+    primitive_images,
+    primitive_vectors,
+    reduce_cells,
+)
 from aristotype.models.crystalformer._support import BINS
-from aristotype.symmetry import cell_matrix, space_group
+from aristotype.symmetry import NUM_GROUPS, cell_matrix, space_group
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -32,15 +39,14 @@ class Placed:
         """`genes` (n,) and their cells (n, 6) in Angstrom and degrees."""
         self._genes = genes
         group = genes.space_group.astype(np.int64)
-        vectors = np.stack([primitive_vectors(number) for number in group.tolist()])
+        vectors = np.stack([primitive_vectors(number) for number in range(1, NUM_GROUPS + 1)])[group - 1]
         cells = vectors @ cell_matrix(lattice)
         change = reduce_cells(cells)
         self._cells = change @ cells
         self._into = np.linalg.inv(change @ vectors)  # from conventional coordinates, as rows
         radii = np.nan_to_num(covalent_radii(), nan=_UNKNOWN)
         self._radius = radii[genes.elements.astype(np.int64)]
-        order = np.array([1] + [space_group(number).centring_order for number in range(1, 231)])[group]
-        self._atoms = genes.multiplicities // order[:, None]
+        self._atoms = genes.multiplicities // centring_orders()[group][:, None]
         first = np.cumsum(self._atoms, axis=1) - self._atoms
         total = int(self._atoms.sum(axis=1).max(initial=0))
         self._first = first

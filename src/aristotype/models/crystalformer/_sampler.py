@@ -21,7 +21,6 @@ from aristotype.models.crystalformer._features import NUM_FEATURES, site_feature
 from aristotype.models.crystalformer._geometry import GeometryNetwork
 from aristotype.models.crystalformer._laws import draw_inside
 from aristotype.models.crystalformer._order import (
-    freedom_of,
     in_run,
     is_polar,
     last_axes,
@@ -142,7 +141,7 @@ class _Drawing:
         cell, acute = self._cell(context)
         lattice = lattices(self.genes, cell, acute)
         placed = Placed(self.genes, lattice)
-        placed.put_fixed(freedom_of(self.genes))
+        placed.put_fixed(self.genes.freedoms)
         told = network.cell_in(torch.from_numpy(cell_features(self.genes, cell, acute)).to(context))
         heads = network.config.heads
         caches = [KeyValueCache(n, heads, length, network.config.width // heads, context) for _ in network.decoder]
@@ -274,7 +273,7 @@ class _Drawing:
         """Structure factors (n, 136) of a site that is placed."""
         out = np.zeros((len(self.genes), NUM_FEATURES), np.float32)
         code = self.genes.space_group.astype(np.int64) * 32 + self.genes.wyckoffs[:, site]
-        freedom = freedom_of(self.genes)[:, site]
+        freedom = self.genes.freedoms[:, site]
         for each in np.unique(code).tolist():
             rows = np.flatnonzero(code == each)
             out[rows] = site_features(each // 32, each % 32, self.free[rows, site, : freedom[rows[0]]])
