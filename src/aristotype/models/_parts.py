@@ -1,11 +1,14 @@
-"""What models of several families do alike: the first rows of a stream, and the checks of a checkpoint's settings."""
+"""What models of several families do alike: streams, vocabularies, sums over descriptions, settings of checkpoints."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from aristotype.crystal import CANONICAL_VERSION, CrystalTable
+import numpy as np
+from numpy.typing import NDArray
+
+from aristotype.crystal import CANONICAL_VERSION, CrystalTable, GeneBatch
 from aristotype.errors import CheckpointError, ConfigError, InputError
 from aristotype.symmetry import tables
 from aristotype.training import build_config
@@ -48,3 +51,37 @@ def checked_config(kind: type, settings: Mapping[str, Any]) -> Any:
             f"the checkpoint's configuration is not one of this release ({error}); "
             "install the release that made it or train it again"
         ) from error
+
+
+def vocabulary_index(elements: tuple[int, ...]) -> NDArray[np.int64]:
+    """(128,) place of each atomic number in a vocabulary, -1 for those outside it."""
+    index = np.full(128, -1, np.int64)
+    index[list(elements)] = np.arange(len(elements))
+    return index
+
+
+def refuse_unknown_elements(
+    genes: GeneBatch, index: NDArray[np.int64], remedy: str = "fine-tune on data that holds it"
+) -> None:
+    """Refuses genes with elements outside a vocabulary (see `vocabulary_index`).
+
+    Raises:
+        InputError: naming the element and the row.
+    """
+    outside = (genes.elements > 0) & (index[genes.elements] < 0)
+    if outside.any():
+        row = int(outside.any(axis=1).argmax())
+        number = int(genes.elements[row][outside[row]][0])
+        raise InputError(
+            f"gene {row} holds element {number}, which is not among the {int((index >= 0).sum())} elements this model "
+            f"was trained on; leave such rows out or {remedy}"
+        )
+
+
+def log_sum_by_row(values: NDArray[np.float64], owner: NDArray[np.int64], rows: int) -> NDArray[np.float64]:
+    """Log of the sum of exp(values) (m,) over the entries of each row (m,) to (rows,)."""
+    largest = np.full(rows, -np.inf)
+    np.maximum.at(largest, owner, values)
+    sums = np.zeros(rows)
+    np.add.at(sums, owner, np.exp(values - largest[owner]))
+    return largest + np.log(sums)

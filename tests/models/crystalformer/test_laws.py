@@ -140,7 +140,15 @@ def test_the_density_over_descriptions_integrates_to_one(number, sites, freedom)
 
 def sequences(genes: GeneBatch, free: np.ndarray, cell: np.ndarray, acute: np.ndarray) -> Sequences:
     n = len(genes)
-    return Sequences(genes=genes, free=free, cell=cell, acute=acute, log_measure=np.zeros(n), owner=np.arange(n))
+    return Sequences(
+        genes=genes,
+        free=free,
+        cell=cell,
+        acute=acute,
+        log_measure=np.zeros(n),
+        owner=np.arange(n),
+        cut=np.zeros(n, bool),
+    )
 
 
 @pytest.mark.parametrize("number", [1, 2, 3, 12, 14, 47, 123, 191, 221])

@@ -10,24 +10,24 @@ from typing import Any, cast
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from aristotype.crystal import CrystalTable
 from aristotype.errors import InputError
+from aristotype.models._parts import vocabulary_index
 from aristotype.models._registry import load
+from aristotype.models.crystalformer._arrays import arrays_of
 from aristotype.models.crystalformer._calibrate import SETTINGS, calibrated
 from aristotype.models.crystalformer._config import GeometryConfig
 from aristotype.models.crystalformer._geometry import GeometryNetwork, Places
 from aristotype.models.crystalformer._model import CrystalFormer
-from aristotype.models.crystalformer._prepare import prepared_sequences
-from aristotype.models.crystalformer._sequences import Sequences
+from aristotype.models.crystalformer._score import by_crystal, log_sequences
+from aristotype.models.crystalformer._sequences import Sequences, sequences_of
 from aristotype.models.crystalformer._source import CrystalSource
 from aristotype.training import TrainingConfig, TrainingResult, load_checkpoint, rank_and_world, train
 
 SITES_A_ROW = 4.6
 """Sites of an average crystal of MP-20: turns a batch size in crystals into one in sites."""
-_TOKENS_A_PASS = 4000
 
 
 class _Trainable(nn.Module):
@@ -92,10 +92,9 @@ def fit(
     rows = np.random.default_rng(0).permutation(np.flatnonzero(known))[:max_validation]
     if not len(rows):
         raise InputError("no crystal of the split val has only elements of the split train; validate on others")
-    loud = rank_and_world()[0] == 0
-    judged = _Judged(prepared_sequences(val_crystals.take(np.sort(rows)), loud=loud), config.elements)
+    judged = _Judged(sequences_of(val_crystals.take(np.sort(rows))), config.elements)
     source = CrystalSource(
-        prepared_sequences(train_crystals, loud=loud),
+        sequences_of(train_crystals),
         config.elements,
         tokens=int(training.batch_size * SITES_A_ROW),
         seed=training.seed,
@@ -120,7 +119,7 @@ def fit(
         resume=resume,
         settings={"model": whole.settings(), **(settings or {})},
     )
-    if calibrate_best and result.stopped != "interrupted" and loud:
+    if calibrate_best and result.stopped != "interrupted" and rank_and_world()[0] == 0:
         sys.stderr.write("calibrating the best checkpoint; if this is stopped, --resume does it again\n")
         _calibrate(Path(out) / "best", judged)
     return result
@@ -131,8 +130,7 @@ def _calibrate(folder: Path, judged: _Judged) -> None:
     kept = CrystalFormer.from_checkpoint(*load_checkpoint(folder))
     plain = kept.with_config(**dict.fromkeys(SETTINGS, 1.0))
     best = calibrated(plain, lambda network: judged(network)["nll"])
-    with torch.no_grad():
-        before, after = judged(plain.geometry)["nll"], judged(best.geometry)["nll"]
+    before, after = judged(plain.geometry)["nll"], judged(best.geometry)["nll"]
     card = (folder / "README.md").read_text(encoding="utf-8")
     found = ", ".join(f"{name} {getattr(best.config, name):g}" for name in SETTINGS)
     line = f"- calibrated on validation crystals: {found}; nll {before:.3f} before, {after:.3f} after\n"
@@ -143,25 +141,11 @@ class _Judged:
     """Validation crystals: exact negative log-likelihood of their geometry given their genes and settings."""
 
     def __init__(self, sequences: Sequences, vocabulary: tuple[int, ...]) -> None:
-        self._sequences = sequences
-        self._source = CrystalSource(sequences, vocabulary, tokens=_TOKENS_A_PASS, seed=0)
+        self._sequences, self._arrays = sequences, arrays_of(sequences)
+        self._index = vocabulary_index(vocabulary)
 
     def __call__(self, network: GeometryNetwork) -> dict[str, float]:
-        q = self._sequences
-        lengths = q.genes.num_sites
-        parts: NDArray[np.float64] = np.empty((2, len(q)))
-        device = network.axis.weight.device
-        for length in np.unique(lengths).tolist():
-            rows = np.flatnonzero(lengths == length)
-            for piece in np.array_split(rows, max(1, len(rows) * length // _TOKENS_A_PASS)):
-                found = network.log_prob(self._source.places(piece).to(device))
-                parts[:, piece] = torch.stack(found).double().cpu().numpy()
-        parts[0] += q.log_measure
-        total = parts.sum(axis=0)
-        largest = np.full(q.owner.max() + 1, -np.inf)
-        np.maximum.at(largest, q.owner, total)
-        weight = np.exp(total - largest[q.owner])
-        sums = np.bincount(q.owner, weight)
-        exact = -(largest + np.log(sums)).mean()
-        cell = -(np.bincount(q.owner, weight * parts[0]) / sums).mean()
-        return {"nll": float(exact), "nll_lattice": float(cell), "nll_coordinates": float(exact - cell)}
+        owner = self._sequences.owner
+        parts = log_sequences(network, self._sequences, self._index, self._arrays)
+        lattice, coordinates = (-float(part.mean()) for part in by_crystal(*parts, owner, int(owner.max()) + 1))
+        return {"nll": lattice + coordinates, "nll_lattice": lattice, "nll_coordinates": coordinates}

@@ -8,8 +8,8 @@ one kind are written in the order of their bins. Everything that is drawn is the
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import Any, NamedTuple, cast
+from dataclasses import dataclass
+from typing import NamedTuple, cast
 
 import numpy as np
 import torch
@@ -53,13 +53,6 @@ class Places:
     room: Tensor  # (n, S, BINS) closeness to what is there, by the bin of the last parameter
     rows: Tensor  # (n,) rows of the training table
     mean_rows: float = 1.0  # sequences of an average batch
-
-    def to(self, device: torch.device) -> Places:
-        """The same tensors on a device."""
-        moved: dict[str, Any] = {
-            name: value.to(device) for name, value in vars(self).items() if isinstance(value, Tensor)
-        }
-        return replace(self, **moved)
 
     def describe(self) -> str:
         """Rows of the training table, for error messages."""

@@ -13,6 +13,7 @@ Notable, against the published model (Cao, Luo, Lv and Wang, arXiv:2403.15734), 
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import warnings
 from collections.abc import Iterator, Mapping
@@ -27,14 +28,13 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from aristotype.crystal import CANONICAL_VERSION, Conditions, CrystalTable, Failure, GeneBatch, settings_of
-from aristotype.errors import InputError
-from aristotype.models._parts import checked_config, first_rows
+from aristotype.models._parts import checked_config, first_rows, refuse_unknown_elements, vocabulary_index
 from aristotype.models.blocks import uniforms
 from aristotype.models.crystalformer._config import GeometryConfig
-from aristotype.models.crystalformer._geometry import GeometryNetwork, Places
+from aristotype.models.crystalformer._geometry import GeometryNetwork
 from aristotype.models.crystalformer._output import with_geometry
-from aristotype.models.crystalformer._places import places_of
 from aristotype.models.crystalformer._sampler import Drawn, Tries, draw_geometry
+from aristotype.models.crystalformer._score import by_crystal, log_sequences
 from aristotype.models.crystalformer._sequences import MOST, sequences_of
 from aristotype.symmetry import tables
 from aristotype.training import fit_to_template, save_checkpoint, to_dict
@@ -47,7 +47,6 @@ _GEOMETRY, _GENES = "geometry.", "genes."
 _SETTING = 31
 """Purpose of the random number that draws a setting."""
 _ROWS_A_BLOCK = 128
-_TOKENS_A_PASS = 4000
 
 
 class CrystalFormer(nn.Module):
@@ -68,8 +67,7 @@ class CrystalFormer(nn.Module):
         self.geometry = geometry  # its configuration names the gene model, for a reader
         self.tries = tries or Tries()
         self.name = FAMILY
-        self._index = np.full(128, -1, np.int64)
-        self._index[list(geometry.config.elements)] = np.arange(len(geometry.config.elements))
+        self._index = vocabulary_index(geometry.config.elements)
 
     @property
     def config(self) -> GeometryConfig:
@@ -192,47 +190,30 @@ class CrystalFormer(nn.Module):
         parts = _gene_parts(self.genes, genes)
         _, owner = settings_of(genes)
         settings = np.bincount(owner, minlength=len(genes))
-        cell, sites = np.zeros(len(genes)), np.zeros(len(genes))
-        for start in range(0, len(genes), _ROWS_A_BLOCK):
-            rows = slice(start, min(len(genes), start + _ROWS_A_BLOCK))
-            cell[rows], sites[rows] = self._log_geometry(table[rows])
+        cell, sites = self._log_geometry(table)
         parts["lattice"] = cell - np.log(settings)
         parts["coordinates"] = sites
         return {"total": np.sum(list(parts.values()), axis=0), **parts}
 
     def _log_geometry(self, table: CrystalTable) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Log-density (n,) of cells and of coordinates, given genes; their sum is exact."""
-        sequences = sequences_of(table)
-        cell, sites = np.empty(len(sequences)), np.empty(len(sequences))
-        network = self._double()
-        lengths = sequences.genes.num_sites
-        for length in np.unique(lengths).tolist():
-            rows = np.flatnonzero(lengths == length)
-            for piece in np.array_split(rows, max(1, len(rows) * length // _TOKENS_A_PASS)):
-                places: Places = places_of(sequences, piece, self._index, torch.float64)
-                found = network.log_prob(places)
-                cell[piece], sites[piece] = (each.cpu().numpy() for each in found)
-        cell += sequences.log_measure
-        cut = np.flatnonzero(np.bincount(sequences.owner, minlength=len(table)) == MOST)
-        if len(cut):
+        # In double precision: the descriptions of a crystal differ in the last bits.
+        network = copy.deepcopy(self.geometry).double()
+        cell, sites = np.zeros(len(table)), np.zeros(len(table))
+        cut: list[str] = []
+        for start in range(0, len(table), _ROWS_A_BLOCK):
+            part = table[start : start + _ROWS_A_BLOCK]
+            rows = slice(start, start + len(part))
+            found = sequences_of(part)
+            cell[rows], sites[rows] = by_crystal(*log_sequences(network, found, self._index), found.owner, len(part))
+            cut += [part.ids[row] for row in np.unique(found.owner[found.cut]).tolist()]
+        if cut:
             warnings.warn(
-                f"{len(cut)} crystals, first {table.ids[cut[0]]!r}, have more than {MOST} sequences; their scores are "
-                "lower bounds",
+                f"{len(cut)} crystals, first {cut[0]!r}, have more than {MOST} sequences: their scores are lower bounds"
+                "; leave them out where a figure must be exact",
                 stacklevel=4,
             )
-        total, owner = cell + sites, sequences.owner
-        largest = np.full(len(table), -np.inf)
-        np.maximum.at(largest, owner, total)
-        weight = np.exp(total - largest[owner])
-        sums = np.bincount(owner, weight, minlength=len(table))
-        mean = np.bincount(owner, weight * cell, minlength=len(table)) / sums
-        return mean, largest + np.log(sums) - mean
-
-    def _double(self) -> GeometryNetwork:
-        """The network in double precision: descriptions of a crystal differ in the last bits."""
-        network = GeometryNetwork(self.geometry.config).double()
-        network.load_state_dict(self.geometry.state_dict())
-        return network.eval()
+        return cell, sites
 
     def check_vocabulary(self, genes: GeneBatch) -> None:
         """Refuses genes with elements that the geometry was not trained on.
@@ -240,14 +221,7 @@ class CrystalFormer(nn.Module):
         Raises:
             InputError: naming the element and the row.
         """
-        outside = (genes.elements > 0) & (self._index[genes.elements] < 0)
-        if outside.any():
-            row = int(outside.any(axis=1).argmax())
-            number = int(genes.elements[row][outside[row]][0])
-            raise InputError(
-                f"gene {row} holds element {number}, which is not among the {len(self.geometry.config.elements)} "
-                "elements whose geometry this model was trained on; leave such rows out or train on data that holds it"
-            )
+        refuse_unknown_elements(genes, self._index, "train on data that holds it")
 
     # Keeping
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pyarrow as pa
 
-from aristotype.crystal import Crystal, CrystalTable
+from aristotype.crystal import CrystalTable
 
 if TYPE_CHECKING:
     from aristotype.crystal import GeneBatch
@@ -19,26 +19,24 @@ def with_geometry(table: CrystalTable, settings: GeneBatch, drawn: Drawn) -> Cry
 
     Equal sites of a row are sorted by their parameters; `id` and the other columns stay.
     """
-    freedom = settings.freedoms
     sites = settings.num_sites
-    ids = table.ids
-    crystals = []
-    for row in range(len(table)):
-        count = int(sites[row])
-        letters, elements = settings.wyckoffs[row, :count], settings.elements[row, :count]
-        free = drawn.free[row, :count]
-        order = np.lexsort((*free.T[::-1], elements, letters))
-        crystals.append(
-            Crystal(
-                space_group=int(settings.space_group[row]),
-                elements=tuple(elements[order].tolist()),
-                wyckoffs=tuple(letters[order].tolist()),
-                free=tuple(value for site in order for value in free[site, : freedom[row, site]].tolist()),
-                lattice=tuple(drawn.lattice[row].tolist()),
-                id=ids[row],
-            )
-        )
-    made = CrystalTable.from_crystals(crystals)
+    empty = settings.wyckoffs < 0
+    order = np.lexsort((*np.moveaxis(drawn.free, 2, 0)[::-1], settings.elements, settings.wyckoffs, empty), axis=1)
+    rows = np.arange(len(settings))[:, None]
+    letters, elements, freedom = (
+        array[rows, order] for array in (settings.wyckoffs, settings.elements, settings.freedoms)
+    )
+    free = drawn.free[rows, order]
+    occupied = letters >= 0
+    made = CrystalTable.from_arrays(
+        space_group=settings.space_group,
+        num_sites=sites,
+        elements=elements[occupied],
+        wyckoffs=letters[occupied],
+        free=free[np.arange(3) < freedom[..., None]],
+        lattice=drawn.lattice,
+        ids=table.ids,
+    )
     own = ("id", "space_group", "elements", "wyckoffs", "free", "lattice")
     others = {name: table.column(name) for name in table.columns if name not in own}
     return made.with_columns(

@@ -7,7 +7,7 @@ nothing of this.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -16,8 +16,7 @@ from torch import Tensor
 
 from aristotype.crystal import MAX_CELL, GeneBatch
 from aristotype.models.blocks import KeyValueCache, uniforms
-from aristotype.models.crystalformer._arrays import cell_features, lattices, not_before
-from aristotype.models.crystalformer._features import NUM_FEATURES, site_features
+from aristotype.models.crystalformer._arrays import cell_features, lattices, not_before, placed_features
 from aristotype.models.crystalformer._geometry import GeometryNetwork
 from aristotype.models.crystalformer._laws import draw_inside
 from aristotype.models.crystalformer._order import (
@@ -271,13 +270,9 @@ class _Drawing:
 
     def _features(self, site: int) -> NDArray[np.float32]:
         """Structure factors (n, 136) of a site that is placed."""
-        out = np.zeros((len(self.genes), NUM_FEATURES), np.float32)
-        code = self.genes.space_group.astype(np.int64) * 32 + self.genes.wyckoffs[:, site]
-        freedom = self.genes.freedoms[:, site]
-        for each in np.unique(code).tolist():
-            rows = np.flatnonzero(code == each)
-            out[rows] = site_features(each // 32, each % 32, self.free[rows, site, : freedom[rows[0]]])
-        return out
+        here = slice(site, site + 1)
+        alone = replace(self.genes, elements=self.genes.elements[:, here], wyckoffs=self.genes.wyckoffs[:, here])
+        return placed_features(alone, self.free[:, here])[:, 0]
 
 
 def _choose(log_weight: Tensor, uniform: Tensor) -> Tensor:

@@ -21,6 +21,8 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 _SAME = 1e-6
 """Parameters closer than this are the same number in two descriptions."""
+_ROWS = 5_000
+"""Crystals worked on at once, to bound memory."""
 _WEIGHTS = np.array([BINS**2, BINS, 1])
 
 
@@ -38,6 +40,7 @@ class Sequences:
     acute: NDArray[np.bool_]  # (m,)
     log_measure: NDArray[np.float64]  # (m,) from a density over the box to one over cell parameters
     owner: NDArray[np.int64]  # (m,) which crystal it describes
+    cut: NDArray[np.bool_]  # (m,) whether its crystal has more sequences than are here
 
     def __len__(self) -> int:
         return len(self.owner)
@@ -51,6 +54,7 @@ class Sequences:
             acute=self.acute[rows],
             log_measure=self.log_measure[rows],
             owner=self.owner[rows],
+            cut=self.cut[rows],
         )
 
 
@@ -65,10 +69,26 @@ def sequences_of(table: CrystalTable) -> Sequences:
         TableError: a row is a gene.
         SymmetryError: a cell is so flat that its reduction does not end.
     """
+    parts = [_of_part(table[start : start + _ROWS], start) for start in range(0, max(1, len(table)), _ROWS)]
+    width = max(part.free.shape[1] for part in parts)
+    free = [np.pad(part.free, ((0, 0), (0, width - part.free.shape[1]), (0, 0))) for part in parts]
+    return Sequences(
+        genes=GeneBatch.concatenate([part.genes for part in parts]),
+        free=np.concatenate(free),
+        cell=np.concatenate([part.cell for part in parts]),
+        acute=np.concatenate([part.acute for part in parts]),
+        log_measure=np.concatenate([part.log_measure for part in parts]),
+        owner=np.concatenate([part.owner for part in parts]),
+        cut=np.concatenate([part.cut for part in parts]),
+    )
+
+
+def _of_part(table: CrystalTable, start: int) -> Sequences:
+    """Those of some rows, the first of which is number `start`."""
     settled = settled_descriptions(table)
     description, free = _anchored(settled)
     genes = settled.genes.take(description)  # the site on the origin is one of the first kind: letters stay as they are
-    draft, free = _with_images(genes, free, settled.owner[description])
+    draft, free, cut = _with_images(genes, free, settled.owner[description])
     genes, description = genes.take(draft), description[draft]
     free = _in_order(genes, free)
     cell, acute, measure = _boxed(genes, settled.lattice[description])
@@ -80,7 +100,8 @@ def sequences_of(table: CrystalTable) -> Sequences:
         cell=cell[kept],
         acute=acute[kept],
         log_measure=measure[kept],
-        owner=owner[kept],
+        owner=owner[kept] + start,
+        cut=cut[owner[kept]],
     )
 
 
@@ -131,8 +152,12 @@ def _moved(genes: GeneBatch, free: Floats, number: int, shift: Floats) -> Floats
     return out
 
 
-def _with_images(genes: GeneBatch, free: Floats, owner: Ints) -> tuple[Ints, Floats]:
-    """All choices of an image in the support for each site: drafts (q,) and parameters (q, S, 3)."""
+def _with_images(genes: GeneBatch, free: Floats, owner: Ints) -> tuple[Ints, Floats, NDArray[np.bool_]]:
+    """All choices of an image in the support for each site, up to `MOST` a crystal.
+
+    Returns:
+        drafts (q,), parameters (q, S, 3), and which crystals have more.
+    """
     chosen: dict[tuple[int, int], Floats] = {}
     out, count = free.copy(), np.ones(free.shape[:2], np.int64)
     for row, site, (number, letter, anchored) in by_support(genes):
@@ -147,17 +172,19 @@ def _with_images(genes: GeneBatch, free: Floats, owner: Ints) -> tuple[Ints, Flo
     single = (count == 1).all(axis=1)
     rows, frees = [np.flatnonzero(single)], [out[single]]
     room = np.full(int(owner.max(initial=-1)) + 1, MOST)
+    cut = np.zeros(len(room), bool)
     np.subtract.at(room, owner[single], 1)
     for draft in np.flatnonzero(~single).tolist():
         sites = np.flatnonzero(count[draft] > 1)
         picks = islice(product(*[chosen[draft, place] for place in sites.tolist()]), max(0, int(room[owner[draft]])))
         several = np.array(list(picks)).reshape(-1, len(sites), 3)
+        cut[owner[draft]] |= len(several) < count[draft].prod(dtype=np.float64)
         room[owner[draft]] -= len(several)
         every = np.tile(out[draft], (len(several), 1, 1))
         every[:, sites] = several
         rows.append(np.full(len(several), draft))
         frees.append(every)
-    return np.concatenate(rows), np.concatenate(frees)
+    return np.concatenate(rows), np.concatenate(frees), cut
 
 
 def _images(number: int, letter: int, anchored: bool, free: Floats) -> tuple[Floats, NDArray[np.bool_]]:

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from aristotype.models._parts import vocabulary_index
 from aristotype.models.crystalformer._arrays import arrays_of
 from aristotype.models.crystalformer._geometry import Places
 from aristotype.models.crystalformer._places import places_of
@@ -31,8 +32,7 @@ class CrystalSource:
             sequences = sequences.take(np.unique(sequences.owner, return_index=True)[1])
         self._sequences = sequences
         self._arrays = arrays_of(sequences)
-        self._index = np.zeros(128, np.int64)
-        self._index[list(vocabulary)] = np.arange(len(vocabulary))
+        self._index = vocabulary_index(vocabulary)
         self._count = np.bincount(sequences.owner)
         self._first = np.cumsum(self._count) - self._count
         self._order = np.argsort(sequences.owner, kind="stable")

@@ -37,7 +37,13 @@ from aristotype.crystal import (
 )
 from aristotype.datasets import TrainingBatch
 from aristotype.errors import ConfigError, InputError
-from aristotype.models._parts import checked_config, first_rows
+from aristotype.models._parts import (
+    checked_config,
+    first_rows,
+    log_sum_by_row,
+    refuse_unknown_elements,
+    vocabulary_index,
+)
 from aristotype.models.wyckoff_transformer._config import WyckoffTransformerConfig
 from aristotype.models.wyckoff_transformer._elements import ElementNetwork
 from aristotype.models.wyckoff_transformer._memory import TemplateMemory, num_distinct
@@ -91,8 +97,7 @@ class WyckoffTransformer(nn.Module):
         members = nn.ModuleList(ElementNetwork(config) for _ in range(config.members))
         self.members = cast("Sequence[ElementNetwork]", members)
         self.name = FAMILY
-        self._index = np.full(128, -1, dtype=np.int64)
-        self._index[list(config.elements)] = np.arange(len(config.elements))
+        self._index = vocabulary_index(config.elements)
         self._written: NDArray[np.float64] | None = None  # (remembered,) `log_writer` of the memory's templates
         self._known = frozenset(key.tobytes() for key in self._train_keys)
         self.register_load_state_dict_post_hook(lambda *_: self._forget())
@@ -380,14 +385,7 @@ class WyckoffTransformer(nn.Module):
         Raises:
             InputError: naming the element and the row.
         """
-        outside = (genes.elements > 0) & (self._index[genes.elements] < 0)
-        if outside.any():
-            row = int(outside.any(axis=1).argmax())
-            number = int(genes.elements[row][outside[row]][0])
-            raise InputError(
-                f"gene {row} holds element {number}, which is not among the {len(self.config.elements)} elements this "
-                "model was trained on; leave such rows out or fine-tune on data that holds it"
-            )
+        refuse_unknown_elements(genes, self._index)
 
 
 def _elements_of(genes: GeneBatch) -> tuple[int, ...]:
@@ -398,12 +396,3 @@ def _keys_of(genes: GeneBatch) -> NDArray[np.uint8]:
     """(n, 16) different keys, hands merged."""
     keys = np.frombuffer(gene_keys(genes, merge_enantiomorphs=True).tobytes(), np.uint8).reshape(-1, 16)
     return np.unique(keys, axis=0)
-
-
-def log_sum_by_row(values: NDArray[np.float64], owner: NDArray[np.int64], rows: int) -> NDArray[np.float64]:
-    """Log of the sum of exp(values) (m,) over the entries of each row (m,) to (rows,)."""
-    largest = np.full(rows, -np.inf)
-    np.maximum.at(largest, owner, values)
-    sums = np.zeros(rows)
-    np.add.at(sums, owner, np.exp(values - largest[owner]))
-    return largest + np.log(sums)

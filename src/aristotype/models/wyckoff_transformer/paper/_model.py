@@ -25,7 +25,7 @@ from torch.nn import functional
 from aristotype.crystal import CANONICAL_VERSION, Conditions, CrystalTable, GeneBatch, gene_keys
 from aristotype.datasets import TrainingBatch
 from aristotype.errors import InputError
-from aristotype.models._parts import checked_config
+from aristotype.models._parts import checked_config, refuse_unknown_elements, vocabulary_index
 from aristotype.models.wyckoff_transformer._memory import smoothed_frequencies
 from aristotype.models.wyckoff_transformer.paper._config import KNOWN_SITES, PaperConfig
 from aristotype.models.wyckoff_transformer.paper._contexts import distinct_contexts
@@ -61,8 +61,7 @@ class WyckoffTransformerPaper(nn.Module):
         self.register_buffer("group_counts", torch.zeros(NUM_GROUPS + 1, dtype=torch.int64))
         self.register_buffer("temperatures", torch.ones(len(FIELDS), len(KNOWN_SITES)))
         self.register_buffer("_bucket_starts", torch.tensor(KNOWN_SITES), persistent=False)
-        self.vocabulary_index = np.full(128, -1, dtype=np.int64)
-        self.vocabulary_index[list(config.elements)] = np.arange(len(config.elements))
+        self.vocabulary_index = vocabulary_index(config.elements)
 
     @staticmethod
     def for_training(config: PaperConfig, genes: GeneBatch) -> WyckoffTransformerPaper:
@@ -252,14 +251,7 @@ class WyckoffTransformerPaper(nn.Module):
         Raises:
             InputError: naming the element and the row.
         """
-        outside = (genes.elements > 0) & (self.vocabulary_index[genes.elements] < 0)
-        if outside.any():
-            row = int(outside.any(axis=1).argmax())
-            number = int(genes.elements[row][outside[row]][0])
-            raise InputError(
-                f"gene {row} holds element {number}, which is not among the {len(self.config.elements)} elements this "
-                "model was trained on; leave such rows out or fine-tune on data that holds it"
-            )
+        refuse_unknown_elements(genes, self.vocabulary_index)
 
     # Sampling
 
