@@ -14,7 +14,22 @@ from aristotype.errors import AristotypeError, InputError
 
 ROOT = Path(__file__).parents[2]
 SRC = ROOT / "src"
-COMMANDS = ["generate", "baseline", "models", "train", "encode", "export", "data", "data prepare"]
+COMMANDS = [
+    "generate",
+    "initialize",
+    "realize",
+    "relax",
+    "evaluate",
+    "baseline",
+    "models",
+    "train",
+    "encode",
+    "export",
+    "data",
+    "data prepare",
+    "hull",
+    "hull build",
+]
 HEAVY = {"torch", "pymatgen", "pyarrow", "numpy", "ase", "moyopy", "safetensors"}
 
 SHOW_HEAVY = f"""

@@ -131,12 +131,12 @@ def _run(
     Returns:
         the result, the seconds without the loading, and where geometries came from.
     """
-    from aristotype.discover import generate
+    from aristotype.discover import draws_geometry, generate
     from aristotype.models import load
 
     loaded = load(model)
     loaded.name = printable(loaded.name)  # a folder's name need not be text, and the column `model` must be
-    geometry = geometry or (Geometry.model if getattr(loaded, "draws_geometry", False) else Geometry.search)
+    geometry = geometry or (Geometry.model if draws_geometry(loaded) else Geometry.search)
     if not settings["genes_only"]:
         settings = {**settings, "realize": _realizer(geometry, loaded)}
     begin = time.perf_counter()
@@ -159,10 +159,11 @@ def _realizer(geometry: Geometry, model: Any) -> Any:
     Raises:
         InputError: the model draws genes only.
     """
+    from aristotype.discover import draws_geometry
     from aristotype.realize import best_minimum, realize
 
     if geometry is Geometry.model:
-        if not getattr(model, "draws_geometry", False):
+        if not draws_geometry(model):
             raise InputError(f"{model.name} draws genes without geometry; take --geometry search or quick")
         return None
     return best_minimum if geometry is Geometry.search else realize

@@ -1,6 +1,7 @@
 """Floor 6: the steps wired to a pipeline.
 
-So far `generate`: sample, filter, realise, top up; and the baselines with what they need from other floors.
+So far `generate`: sample, filter, realise, top up; `initialize`: many geometries of one composition; and the baselines
+with what they need from other floors.
 """
 
 from aristotype.discover._baselines import BASELINES, make_baseline
@@ -10,6 +11,7 @@ from aristotype.discover._generate import (
     GenerateSummary,
     Realizer,
     describe_conditions,
+    draws_geometry,
     generate,
     with_own_geometry,
 )
@@ -23,6 +25,7 @@ __all__ = [
     "Realizer",
     "StartGenerator",
     "describe_conditions",
+    "draws_geometry",
     "generate",
     "initialize",
     "make_baseline",

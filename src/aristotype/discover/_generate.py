@@ -162,7 +162,7 @@ def generate(
     known = _known_keys(model, train_keys, novel)
     sieve = _Sieve(known, novel=novel, keep_forced=keep_forced)
     if realize is None:
-        realize = with_own_geometry if getattr(model, "draws_geometry", False) else _default_realizer()
+        realize = with_own_geometry if draws_geometry(model) else _default_realizer()
     run = _Run(n, seed, sieve, None if genes_only else realize)
     # Whole blocks are scored, though some rows are dropped: in other batches the last bits of a score would differ.
     for block in model.stream(conditions, seed=seed, score=True):
@@ -175,6 +175,11 @@ def generate(
     if not result.summary.complete:
         warnings.warn(_shortfall(result.summary), stacklevel=2)
     return result
+
+
+def draws_geometry(model: object) -> bool:
+    """Whether a model draws crystals; models of genes leave the geometry to others."""
+    return bool(getattr(model, "draws_geometry", False))
 
 
 def with_own_geometry(table: CrystalTable, *, seed: int, failures: list[Failure]) -> CrystalTable:

@@ -10,10 +10,8 @@ from functools import reduce
 from math import gcd
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from aristotype.crystal import Conditions, CrystalTable, parse_formula
-from aristotype.discover._generate import CLOSEST
+from aristotype.discover._generate import CLOSEST, draws_geometry
 from aristotype.errors import InputError
 
 if TYPE_CHECKING:
@@ -53,7 +51,7 @@ class StartGenerator:
             InputError: the model draws no geometry, or the formula cannot be read.
             InfeasibleConditionsError: no group can hold that content; when the first crystal is asked for.
         """
-        if not getattr(model, "draws_geometry", False):
+        if not draws_geometry(model):
             name = getattr(model, "name", type(model).__name__)
             raise InputError(
                 f"{name} draws genes without geometry; take a model of crystals, such as crystalformer-mp20"
@@ -134,4 +132,4 @@ def initialize(
         have += len(table)
         if have >= n:
             break
-    return CrystalTable.concatenate(parts).take(np.arange(n))
+    return CrystalTable.concatenate(parts)[:n]
