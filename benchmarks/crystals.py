@@ -57,12 +57,16 @@ def _training(context: Context) -> Measurement:
     """Steps of the shipped network, forward, backward and optimiser."""
     import torch
 
-    from aristotype.models.crystalformer._sequences import sequences_of
+    from aristotype.models.crystalformer._places import maker_of_places
+    from aristotype.models.crystalformer._sequences import first_of_each, sequences_of
     from aristotype.models.crystalformer._source import CrystalSource
 
     network = _model(context).geometry
     table = random_rows(split(context, "train"), ROWS, context.seed)
-    source = CrystalSource(sequences_of(table), network.config.elements, tokens=700, seed=context.seed, first_only=True)
+    sequences = first_of_each(sequences_of(table))
+    source = CrystalSource(
+        sequences, maker_of_places(sequences, network.config.elements), tokens=700, seed=context.seed
+    )
     model.cache_clear()  # training changes the weights in place: others get a fresh copy
     network.train()
     optimiser = torch.optim.AdamW(network.parameters(), 1e-5)

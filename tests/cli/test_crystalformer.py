@@ -153,3 +153,34 @@ def test_what_cannot_be_started_from_is_told(invoke, trained, tiny_model, tmp_pa
         assert result.exit_code == 2, result.output
         assert message in result.stderr
         assert not (tmp_path / "out").exists()
+
+
+def test_the_published_configuration_is_trained_continued_and_drawn_from(invoke, crystals_file, tmp_path):
+    small = ["width=16", "layers=1", "heads=2", "head_width=8", "coordinate_components=4"]
+    shape = [f"--set=model.{text}" for text in small]
+    out = tmp_path / "paper"
+    command = ["train", "crystalformer-paper", "--data", crystals_file, "--out", out, *shape, *BRIEF]
+    result = invoke(*command, "--set=training.max_steps=4")
+    assert result.exit_code == 0, result.output
+    nll = [line["nll"] for line in map(json.loads, (out / "log.jsonl").read_text().splitlines()) if "nll" in line]
+    assert np.isfinite(nll).all()
+    result = invoke("generate", "--model", out / "best", "-n", "2", "--keep-forced", "--out", tmp_path / "crystals")
+    assert result.exit_code == 0, result.output
+    table = CrystalTable.read(tmp_path / "crystals" / "crystals.parquet")
+    assert np.isfinite(table.column("log_prob").to_numpy()).all()
+    result = invoke(
+        "train",
+        "crystalformer-paper",
+        "--data",
+        crystals_file,
+        "--from",
+        out / "best",
+        *BRIEF,
+        "--out",
+        tmp_path / "on",
+    )
+    assert result.exit_code == 0, result.output
+    assert load(tmp_path / "on" / "best").train_keys() == load(out / "best").train_keys()
+    refused = invoke("generate", "--model", out / "best", "--formula", "LiCl", "-n", "1", "--out", tmp_path / "no")
+    assert refused.exit_code == 2
+    assert "use the default configuration of crystalformer" in refused.stderr

@@ -66,6 +66,15 @@ _FAMILIES = {
         tunable=frozenset({"dropout", "first_only"}),
         crystals=True,
     ),
+    "crystalformer-paper": Family(
+        module="aristotype.models.crystalformer.paper",
+        config="PaperConfig",
+        model="CrystalFormerPaper",
+        fit="fit_paper",
+        defaults={"": "crystalformer_paper.toml"},
+        tunable=frozenset({"dropout"}),
+        crystals=True,
+    ),
 }
 _TRIAL_STEPS = 10  # of a time estimate
 

@@ -1,7 +1,7 @@
 """All descriptions of many crystals in the settings of their genes, up to the origin and the image of each site.
 
-The same as the `crystal_equivalents` whose letters stand for their setting (see `_gene_settings`), but for whole
-tables, and without choosing an origin along polar axes. A description can come twice, from two reduced bases.
+The same as the `crystal_equivalents` whose letters stand for their setting (see `_gene_settings`), or all of them,
+but for whole tables, and without choosing an origin along polar axes. A description can come twice, from two bases.
 """
 
 from __future__ import annotations
@@ -48,8 +48,13 @@ class _Part(NamedTuple):
     owner: Ints  # (r,)
 
 
-def settled_descriptions(table: CrystalTable) -> Settled:
+def settled_descriptions(table: CrystalTable, *, any_letters: bool = False) -> Settled:
     """The descriptions of all crystals of a table.
+
+    Args:
+        table: n crystals.
+        any_letters: also the descriptions by the other letters of a setting, so that all that proper operations
+            connect are there.
 
     Raises:
         TableError: a row is a gene.
@@ -69,7 +74,7 @@ def settled_descriptions(table: CrystalTable) -> Settled:
             points=_points(number, genes.wyckoffs[rows], free[rows]),
             owner=rows,
         )
-        parts.append(_settled(number, _reduced(number, start) if number <= _LAST_OBLIQUE else start))
+        parts.append(_settled(number, _reduced(number, start) if number <= _LAST_OBLIQUE else start, any_letters))
     if not parts:
         return Settled(genes, free, table.lattice, np.zeros(0, np.int64))
     owner = np.concatenate([part.owner for part in parts])
@@ -118,8 +123,8 @@ def _reduced(number: int, part: _Part) -> _Part:
     )
 
 
-def _settled(number: int, part: _Part) -> Settled:
-    """What the proper operations of the normalizer make of descriptions, where letters stand for the setting."""
+def _settled(number: int, part: _Part, any_letters: bool) -> Settled:
+    """What the proper operations of the normalizer make of descriptions, where letters stand for the setting or all."""
     operations = proper_normalizer(number)
     linear = np.array([operation.linear for operation in operations])
     translation = np.array([operation.translation for operation in operations]) / GRID
@@ -127,7 +132,7 @@ def _settled(number: int, part: _Part) -> Settled:
     codes = site_codes(letters, part.elements)
     ordered = np.sort(codes, axis=2)
     smallest = ordered[lexicographic_minimum(ordered), np.arange(len(part.owner))]
-    operation, row = np.nonzero((ordered == smallest).all(axis=2))
+    operation, row = np.nonzero((ordered == smallest).all(axis=2) | any_letters)
     order = np.argsort(codes[operation, row], axis=1, kind="stable")
     points = part.points[row] @ linear[operation].transpose(0, 2, 1) + translation[operation][:, None]
     points = np.take_along_axis(points, order[..., None], axis=1)

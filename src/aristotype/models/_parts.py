@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from aristotype.crystal import CANONICAL_VERSION, CrystalTable, GeneBatch
 from aristotype.errors import CheckpointError, ConfigError, InputError
-from aristotype.symmetry import tables
+from aristotype.symmetry import NUM_GROUPS, tables
 from aristotype.training import build_config
 
 
@@ -85,3 +85,13 @@ def log_sum_by_row(values: NDArray[np.float64], owner: NDArray[np.int64], rows: 
     sums = np.zeros(rows)
     np.add.at(sums, owner, np.exp(values - largest[owner]))
     return largest + np.log(sums)
+
+
+def smoothed_frequencies(group_counts: NDArray[np.int64], smoothing: float) -> NDArray[np.float64]:
+    """(231,) frequencies of space groups from counts (231,), with a share `smoothing` spread evenly over all 230."""
+    smooth = np.append(0.0, np.full(NUM_GROUPS, 1 / NUM_GROUPS))
+    total = int(group_counts.sum())
+    if total == 0:
+        return smooth
+    share: NDArray[np.float64] = group_counts / total
+    return (1 - smoothing) * share + smoothing * smooth

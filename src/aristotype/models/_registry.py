@@ -23,6 +23,7 @@ _READERS: Mapping[tuple[str, str], str] = {
     ("wyckoff-transformer", "default"): "aristotype.models.wyckoff_transformer:WyckoffTransformer",
     ("wyckoff-transformer", "paper"): "aristotype.models.wyckoff_transformer.paper:WyckoffTransformerPaper",
     ("crystalformer", "default"): "aristotype.models.crystalformer:CrystalFormer",
+    ("crystalformer", "paper"): "aristotype.models.crystalformer.paper:CrystalFormerPaper",
 }
 DEFAULT_MODEL = "wyckoff-transformer-mp20"
 

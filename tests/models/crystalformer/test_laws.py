@@ -178,7 +178,7 @@ def test_the_density_of_cells_integrates_to_one_over_the_box(number):
     net = network(number, scale=0.1).double()
     with torch.no_grad():
         law = net.cell_law(net.encode(places.group, places.wyckoffs, places.elements), places.group, places.wyckoffs)
-        density = net.log_cell(law, places.cell, places.acute, places.group).numpy()
+        density = net.boxes.log_density(law, places.cell, places.acute, places.group).numpy()
     ratio = np.exp(density - log_proposal)
     error = ratio.std() / np.sqrt(n)
     assert error < 0.1

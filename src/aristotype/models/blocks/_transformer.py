@@ -13,17 +13,32 @@ class KeyValueCache:
         self.keys = like.new_empty(rows, heads, steps, width)
         self.values = like.new_empty(rows, heads, steps, width)
 
+    def with_room(self, steps: int) -> KeyValueCache:
+        """The cache itself, with room for at least so many steps."""
+        short = steps - self.keys.shape[2]
+        if short > 0:
+            self.keys, self.values = (functional.pad(held, (0, 0, 0, short)) for held in (self.keys, self.values))
+        return self
+
+    def keep(self, rows: Tensor) -> None:
+        """Lets go of all rows but some."""
+        self.keys, self.values = self.keys[rows], self.values[rows]
+
 
 class Layer(nn.Module):
     """Attention and feed-forward, each on the normalised input and added to it."""
 
-    def __init__(self, width: int, heads: int, dropout: float, expansion: int = 4) -> None:
+    def __init__(
+        self, width: int, heads: int, dropout: float, expansion: int = 4, head_width: int | None = None
+    ) -> None:
+        """A layer with fresh weights; a head is `width / heads` wide unless another width is given."""
         super().__init__()
+        inner = width if head_width is None else heads * head_width
         self.heads = heads
         self.dropout = dropout
         self.norm_attention = nn.LayerNorm(width)
-        self.query_key_value = nn.Linear(width, 3 * width)
-        self.mix = nn.Linear(width, width)
+        self.query_key_value = nn.Linear(width, 3 * inner)
+        self.mix = nn.Linear(inner, width)
         self.norm_forward = nn.LayerNorm(width)
         self.expand = nn.Linear(width, expansion * width)
         self.contract = nn.Linear(expansion * width, width)
@@ -49,12 +64,12 @@ class Layer(nn.Module):
         return self._finish(x, functional.scaled_dot_product_attention(q, keys, values))
 
     def _split(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        rows, steps, width = x.shape
-        joined = self.query_key_value(self.norm_attention(x)).view(rows, steps, 3, self.heads, width // self.heads)
+        rows, steps, _ = x.shape
+        joined = self.query_key_value(self.norm_attention(x)).view(rows, steps, 3, self.heads, -1)
         q, k, v = joined.permute(2, 0, 3, 1, 4)
         return q, k, v
 
     def _finish(self, x: Tensor, mixed: Tensor) -> Tensor:
-        x = x + self.drop(self.mix(mixed.transpose(1, 2).reshape(x.shape)))
+        x = x + self.drop(self.mix(mixed.transpose(1, 2).flatten(2)))
         hidden = functional.gelu(self.expand(self.norm_forward(x)))
         return x + self.drop(self.contract(hidden))

@@ -21,8 +21,9 @@ from aristotype.models.crystalformer._calibrate import SETTINGS, calibrated
 from aristotype.models.crystalformer._config import GeometryConfig
 from aristotype.models.crystalformer._geometry import GeometryNetwork, Places
 from aristotype.models.crystalformer._model import CrystalFormer
+from aristotype.models.crystalformer._places import maker_of_places
 from aristotype.models.crystalformer._score import by_crystal, log_sequences
-from aristotype.models.crystalformer._sequences import Sequences, sequences_of
+from aristotype.models.crystalformer._sequences import Sequences, first_of_each, sequences_of
 from aristotype.models.crystalformer._source import CrystalSource
 from aristotype.training import TrainingConfig, TrainingResult, load_checkpoint, rank_and_world, train
 
@@ -93,13 +94,10 @@ def fit(
     if not len(rows):
         raise InputError("no crystal of the split val has only elements of the split train; validate on others")
     judged = _Judged(sequences_of(val_crystals.take(np.sort(rows))), config.elements)
-    source = CrystalSource(
-        sequences_of(train_crystals),
-        config.elements,
-        tokens=int(training.batch_size * SITES_A_ROW),
-        seed=training.seed,
-        first_only=config.first_only,
-    )
+    learnt = sequences_of(train_crystals)
+    learnt = first_of_each(learnt) if config.first_only else learnt
+    make = maker_of_places(learnt, config.elements)
+    source = CrystalSource(learnt, make, tokens=int(training.batch_size * SITES_A_ROW), seed=training.seed)
 
     def validate(module: nn.Module) -> dict[str, float]:
         return judged(cast(_Trainable, module).network)

@@ -9,23 +9,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple, cast
+from typing import cast
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from aristotype.crystal import MAX_CELL, cell_box
 from aristotype.models.blocks import ElementEmbedding, Layer, SiteEmbedding
+from aristotype.models.crystalformer._cells import CELL_OUTPUTS, CellBoxes, CellLaw
 from aristotype.models.crystalformer._config import GeometryConfig
 from aristotype.models.crystalformer._features import NUM_FEATURES, average_table
-from aristotype.models.crystalformer._laws import centres, log_normal_inside, widths
+from aristotype.models.crystalformer._laws import centres, log_normal_inside, widened, widths
 from aristotype.models.crystalformer._support import BINS
-from aristotype.symmetry import NUM_GROUPS, tables
+from aristotype.symmetry import tables
 
-SMALLEST_CELL = (0.008, 0.003, 0.003, 0.004, 0.004, 0.004)
-"""Smallest widths in the mixture over cells, by coordinate of the box."""
 SMALLEST_OFFSET = 0.01
 """Smallest width in the mixture inside a bin, in bins: .0004 of an axis."""
 ROOM = (0.3, 0.45, 0.55, 0.65, 0.75, 0.85, 0.95, 1.05, 1.2, 1.4, 1.7, 2.1)
@@ -61,27 +59,11 @@ class Places:
         return f"rows {shown}{more} ({len(self.rows)} crystals of {self.wyckoffs.shape[1]} sites)"
 
 
-class CellLaw(NamedTuple):
-    """A mixture over the box of cells: (n, K) weights, (n, K, 6) centres and widths, (n, K) logits of acute cells."""
-
-    log_weight: Tensor
-    centre: Tensor
-    width: Tensor
-    acute: Tensor
-    low: Tensor  # (n, 6)
-    high: Tensor
-    size: Tensor  # (n,)
-
-
 class GeometryNetwork(nn.Module):
     """Cell and free parameters of crystals whose gene is given."""
 
     average: Tensor
     multiplicity: Tensor
-    low: Tensor
-    high: Tensor
-    size: Tensor
-    two_kinds: Tensor
 
     def __init__(self, config: GeometryConfig) -> None:
         super().__init__()
@@ -102,7 +84,8 @@ class GeometryNetwork(nn.Module):
         self.decoder = layers(config.decoder_layers)
         self.norm_encoder, self.norm_decoder = nn.LayerNorm(width), nn.LayerNorm(width)
         self.cell_hidden = nn.Linear(width, 2 * width)
-        self.cell_out = nn.Linear(2 * width, config.cell_components * (2 + 2 * MAX_CELL))
+        self.cell_out = nn.Linear(2 * width, config.cell_components * CELL_OUTPUTS)
+        self.boxes = CellBoxes()
         self.current = nn.Linear(width, width)
         self.previous = nn.Linear(width, width)
         self.placed = nn.Linear(NUM_FEATURES, width)
@@ -123,17 +106,9 @@ class GeometryNetwork(nn.Module):
         self.drop = nn.Dropout(config.dropout)
 
     def _register_tables(self) -> None:
-        boxes = [cell_box(max(number, 1)) for number in range(NUM_GROUPS + 1)]
-        low, high = (np.array([getattr(box, name) for box in boxes], np.float32) for name in ("low", "high"))
-        absent = np.arange(MAX_CELL) >= np.array([box.size for box in boxes])[:, None]
-        low[absent], high[absent] = -np.inf, np.inf  # not looked at, and without a border that would make a 0 of it
         for name, values in (
             ("average", average_table()),
             ("multiplicity", tables().padded("multiplicity", fill=0).astype(np.float32)),
-            ("low", low),
-            ("high", high),
-            ("size", np.array([box.size for box in boxes])),
-            ("two_kinds", np.array([box.two_kinds for box in boxes])),
         ):
             self.register_buffer(name, torch.from_numpy(values), persistent=False)
 
@@ -156,29 +131,7 @@ class GeometryNetwork(nn.Module):
         atoms = self.multiplicity[group[:, None], wyckoffs]
         pooled = (context * (atoms / atoms.sum(dim=1, keepdim=True))[..., None]).sum(dim=1)
         hidden = functional.gelu(self.cell_hidden(pooled + context.mean(dim=1)))
-        raw = self.cell_out(hidden).float().view(len(group), self.config.cell_components, -1)
-        low, high = self.low[group].to(raw), self.high[group].to(raw)
-        smallest = torch.tensor(SMALLEST_CELL, device=raw.device, dtype=raw.dtype)
-        shift = torch.zeros_like(smallest)
-        shift[0] = 2.9  # ln of an ordinary volume an atom
-        return CellLaw(
-            log_weight=functional.log_softmax(raw[..., 0], dim=1),
-            centre=centres(raw[..., 2 : 2 + MAX_CELL], low[:, None], high[:, None]) + shift,
-            width=self.config.cell_spread * smallest * widths(raw[..., 2 + MAX_CELL :], 1.0),
-            acute=raw[..., 1],
-            low=low,
-            high=high,
-            size=self.size[group],
-        )
-
-    def log_cell(self, law: CellLaw, cell: Tensor, acute: Tensor, group: Tensor) -> Tensor:
-        """(n,) log-density of points of the box."""
-        each = log_normal_inside(cell[:, None], law.centre, law.width, law.low[:, None], law.high[:, None])
-        exists = torch.arange(MAX_CELL, device=cell.device) < law.size[:, None]
-        total = law.log_weight + torch.where(exists[:, None], each, 0.0).sum(dim=2)
-        sign = torch.where(acute, 1.0, -1.0)[:, None]
-        total = total + functional.logsigmoid(sign * law.acute) * self.two_kinds[group][:, None]
-        return torch.logsumexp(total, dim=1)
+        return self.boxes.law(widened(self.cell_out(hidden)), group, self.config.cell_spread)
 
     # The sites
 
@@ -212,7 +165,7 @@ class GeometryNetwork(nn.Module):
         """The hidden state of an axis, and (..., BINS) logits."""
         hidden = self.head(self.norm_head(seen + self.axis.weight[axis]))
         logits = self.bin_out(hidden) / self.config.bin_temperature
-        return hidden, logits.float() if logits.dtype == torch.bfloat16 else logits
+        return hidden, widened(logits)
 
     def room_logits(self, hidden: Tensor, room: Tensor) -> Tensor:
         """(..., BINS) what the closeness (..., BINS) at each bin adds to the logits of the last parameter."""
@@ -225,8 +178,7 @@ class GeometryNetwork(nn.Module):
 
     def offset_law(self, hidden: Tensor, axis: int, bins: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
         """Log-weights, centres and widths (..., K) of the mixture inside a bin, and its borders."""
-        raw = self.offset_out(hidden + self.bin_here[axis][bins])
-        raw = raw.float() if raw.dtype == torch.bfloat16 else raw
+        raw = widened(self.offset_out(hidden + self.bin_here[axis][bins]))
         weight, centre, width = raw.chunk(3, dim=-1)
         high = torch.full((), 0.5, dtype=raw.dtype, device=raw.device)
         return (
@@ -254,5 +206,5 @@ class GeometryNetwork(nn.Module):
         """(n,) log-density of the cell in its box, and of the free parameters."""
         context = self.encode(places.group, places.wyckoffs, places.elements)
         law = self.cell_law(context, places.group, places.wyckoffs)
-        cell = self.log_cell(law, places.cell.to(law.centre), places.acute, places.group)
+        cell = self.boxes.log_density(law, places.cell.to(law.centre), places.acute, places.group)
         return cell, self.log_sites(self.place(context, places), places)

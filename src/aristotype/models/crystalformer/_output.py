@@ -1,4 +1,4 @@
-"""Geometries that were drawn, as the columns of a table."""
+"""Geometries that were drawn, as tables."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from aristotype.crystal import CrystalTable
 
@@ -14,29 +15,32 @@ if TYPE_CHECKING:
     from aristotype.models.crystalformer._sampler import Drawn
 
 
-def with_geometry(table: CrystalTable, settings: GeneBatch, drawn: Drawn) -> CrystalTable:
-    """The rows of a table with their geometry, each in the setting that it was drawn in.
+def crystals_of(
+    genes: GeneBatch, free: NDArray[np.float64], lattice: NDArray[np.float64], ids: list[str]
+) -> CrystalTable:
+    """Crystals from genes (n,), free parameters (n, S, 3) and cells (n, 6) in Angstrom and degrees.
 
-    Equal sites of a row are sorted by their parameters; `id` and the other columns stay.
+    Equal sites of a row are sorted by their parameters.
     """
-    sites = settings.num_sites
-    empty = settings.wyckoffs < 0
-    order = np.lexsort((*np.moveaxis(drawn.free, 2, 0)[::-1], settings.elements, settings.wyckoffs, empty), axis=1)
-    rows = np.arange(len(settings))[:, None]
-    letters, elements, freedom = (
-        array[rows, order] for array in (settings.wyckoffs, settings.elements, settings.freedoms)
-    )
-    free = drawn.free[rows, order]
+    empty = genes.wyckoffs < 0
+    order = np.lexsort((*np.moveaxis(free, 2, 0)[::-1], genes.elements, genes.wyckoffs, empty), axis=1)
+    rows = np.arange(len(genes))[:, None]
+    letters, elements, freedom = (array[rows, order] for array in (genes.wyckoffs, genes.elements, genes.freedoms))
     occupied = letters >= 0
-    made = CrystalTable.from_arrays(
-        space_group=settings.space_group,
-        num_sites=sites,
+    return CrystalTable.from_arrays(
+        space_group=genes.space_group,
+        num_sites=genes.num_sites,
         elements=elements[occupied],
         wyckoffs=letters[occupied],
-        free=free[np.arange(3) < freedom[..., None]],
-        lattice=drawn.lattice,
-        ids=table.ids,
+        free=free[rows, order][np.arange(3) < freedom[..., None]],
+        lattice=lattice,
+        ids=ids,
     )
+
+
+def with_geometry(table: CrystalTable, settings: GeneBatch, drawn: Drawn) -> CrystalTable:
+    """The rows of a table with geometry, each in the setting that it was drawn in; `id` and other columns stay."""
+    made = crystals_of(settings, drawn.free, drawn.lattice, table.ids)
     own = ("id", "space_group", "elements", "wyckoffs", "free", "lattice")
     others = {name: table.column(name) for name in table.columns if name not in own}
     return made.with_columns(

@@ -2,13 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from aristotype.models._parts import vocabulary_index
 from aristotype.models.crystalformer._arrays import Arrays, arrays_of
 from aristotype.models.crystalformer._geometry import Places
 from aristotype.models.crystalformer._sequences import Sequences
+
+
+def maker_of_places(sequences: Sequences, vocabulary: tuple[int, ...]) -> Callable[[NDArray[np.int64], float], Places]:
+    """What makes training batches of some sequences, from rows of one length (see `CrystalSource`)."""
+    arrays, index = arrays_of(sequences), vocabulary_index(vocabulary)
+
+    def make(rows: NDArray[np.int64], mean_rows: float) -> Places:
+        return places_of(sequences, rows, index, torch.float32, arrays, mean_rows)
+
+    return make
 
 
 def places_of(

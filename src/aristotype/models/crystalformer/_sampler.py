@@ -17,6 +17,7 @@ from torch import Tensor
 from aristotype.crystal import MAX_CELL, GeneBatch
 from aristotype.models.blocks import KeyValueCache, uniforms
 from aristotype.models.crystalformer._arrays import cell_features, lattices, not_before, placed_features
+from aristotype.models.crystalformer._cells import choose
 from aristotype.models.crystalformer._geometry import GeometryNetwork
 from aristotype.models.crystalformer._laws import draw_inside
 from aristotype.models.crystalformer._order import (
@@ -162,14 +163,7 @@ class _Drawing:
     def _cell(self, context: Tensor) -> tuple[Floats, NDArray[np.bool_]]:
         """Points (n, 6) of the box, and kinds of cells."""
         law = self.network.cell_law(context, self.group, self.wyckoffs)
-        random = torch.from_numpy(uniforms(self.seed, self.rows, _CELL, 2 + MAX_CELL)).to(context.device)
-        chosen = _choose(law.log_weight, random[:, 0])
-        at = torch.arange(len(chosen), device=chosen.device)
-        low, high = law.low.double(), law.high.double()
-        cell = draw_inside(random[:, 2:], law.centre[at, chosen].double(), law.width[at, chosen].double(), low, high)
-        exists = torch.arange(MAX_CELL, device=chosen.device) < law.size[:, None]
-        acute = (random[:, 1] < torch.sigmoid(law.acute[at, chosen]).double()) & self.network.two_kinds[self.group]
-        return torch.where(exists, cell, 0.0).cpu().numpy(), acute.cpu().numpy()
+        return self.network.boxes.draw(law, self.group, uniforms(self.seed, self.rows, _CELL, 2 + MAX_CELL))
 
     def _site(self, state: Tensor, site: int, placed: Placed) -> tuple[Floats, Ints]:
         """Draws the parameters of a site; returns how close it is (n,), and how often it was drawn again."""
@@ -239,11 +233,11 @@ class _Drawing:
                 told = torch.from_numpy(room).to(logits)
                 logits[last] += self.network.room_logits(hidden[last], told)
             logits = logits.masked_fill(~torch.from_numpy(allowed).to(logits.device), -torch.inf)
-            chosen = _choose(torch.log_softmax(logits.double(), dim=1), uniform[:, axis, 0])
+            chosen = choose(torch.log_softmax(logits.double(), dim=1), uniform[:, axis, 0])
             here = torch.from_numpy(written[:, axis]).to(seen.device)
             chosen = torch.where(here, chosen, 0)
             weight, centre, width, low, high = self.network.offset_law(hidden, axis, chosen)
-            component = _choose(weight.double(), uniform[:, axis, 1])[:, None]
+            component = choose(weight.double(), uniform[:, axis, 1])[:, None]
             offset = draw_inside(
                 uniform[:, axis, 2],
                 centre.gather(1, component)[:, 0].double(),
@@ -273,11 +267,3 @@ class _Drawing:
         here = slice(site, site + 1)
         alone = replace(self.genes, elements=self.genes.elements[:, here], wyckoffs=self.genes.wyckoffs[:, here])
         return placed_features(alone, self.free[:, here])[:, 0]
-
-
-def _choose(log_weight: Tensor, uniform: Tensor) -> Tensor:
-    """Draws an index (n,) from log-probabilities (n, k); an index of probability zero never comes."""
-    total = torch.exp(log_weight.double()).cumsum(dim=1)
-    chosen = (uniform[:, None] * total[:, -1:] >= total).sum(dim=1)
-    last = (torch.isfinite(log_weight) * torch.arange(1, log_weight.shape[1] + 1, device=total.device)).amax(dim=1) - 1
-    return torch.minimum(chosen, last)

@@ -34,7 +34,7 @@ class Sequences:
     parameter where all bins are the same; but for the site that holds the origin of a polar group, which is the first.
     """
 
-    genes: GeneBatch  # (m,) sorted, each the description that stands for its setting
+    genes: GeneBatch  # (m,) sorted, each the description that stands for its setting, if not all were asked for
     free: NDArray[np.float64]  # (m, S, 3) 0 beyond the freedom of a site
     cell: NDArray[np.float64]  # (m, 6) points of the box
     acute: NDArray[np.bool_]  # (m,)
@@ -58,18 +58,28 @@ class Sequences:
         )
 
 
+def first_of_each(sequences: Sequences) -> Sequences:
+    """The first sequence of each crystal."""
+    return sequences.take(np.unique(sequences.owner, return_index=True)[1])
+
+
 MOST = 4096
 """Sequences of a crystal that are summed over; with more of them a score is a lower bound."""
 
 
-def sequences_of(table: CrystalTable) -> Sequences:
+def sequences_of(table: CrystalTable, *, any_letters: bool = False) -> Sequences:
     """The sequences, at most `MOST` each, of the crystals of a table, in the order of its rows.
+
+    Args:
+        table: n crystals.
+        any_letters: also those by letters that do not stand for their setting: for a model that writes letters freely.
 
     Raises:
         TableError: a row is a gene.
         SymmetryError: a cell is so flat that its reduction does not end.
     """
-    parts = [_of_part(table[start : start + _ROWS], start) for start in range(0, max(1, len(table)), _ROWS)]
+    starts = range(0, max(1, len(table)), _ROWS)
+    parts = [_of_part(table[start : start + _ROWS], start, any_letters) for start in starts]
     width = max(part.free.shape[1] for part in parts)
     free = [np.pad(part.free, ((0, 0), (0, width - part.free.shape[1]), (0, 0))) for part in parts]
     return Sequences(
@@ -83,9 +93,9 @@ def sequences_of(table: CrystalTable) -> Sequences:
     )
 
 
-def _of_part(table: CrystalTable, start: int) -> Sequences:
+def _of_part(table: CrystalTable, start: int, any_letters: bool) -> Sequences:
     """Those of some rows, the first of which is number `start`."""
-    settled = settled_descriptions(table)
+    settled = settled_descriptions(table, any_letters=any_letters)
     description, free = _anchored(settled)
     genes = settled.genes.take(description)  # the site on the origin is one of the first kind: letters stay as they are
     draft, free, cut = _with_images(genes, free, settled.owner[description])

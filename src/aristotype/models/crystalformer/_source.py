@@ -1,38 +1,38 @@
-"""Training batches: of each crystal its first sequence, or one drawn anew each epoch; equal lengths together."""
+"""Training batches: of each crystal one of its sequences, drawn anew each epoch; equal lengths together."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Generic, TypeVar
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
-from aristotype.models._parts import vocabulary_index
-from aristotype.models.crystalformer._arrays import arrays_of
-from aristotype.models.crystalformer._geometry import Places
-from aristotype.models.crystalformer._places import places_of
 from aristotype.models.crystalformer._sequences import Sequences
 
+Batch = TypeVar("Batch")
 
-class CrystalSource:
+
+class CrystalSource(Generic[Batch]):
     """Batches of about `tokens` sites. A pure function of (seed, epoch, rank, world)."""
 
     def __init__(
         self,
         sequences: Sequences,
-        vocabulary: tuple[int, ...],
+        make: Callable[[NDArray[np.int64], float], Batch],
         *,
         tokens: int,
         seed: int,
-        first_only: bool = False,
     ) -> None:
-        """`sequences` of crystals numbered from 0, each of which has at least one."""
-        if first_only:
-            sequences = sequences.take(np.unique(sequences.owner, return_index=True)[1])
-        self._sequences = sequences
-        self._arrays = arrays_of(sequences)
-        self._index = vocabulary_index(vocabulary)
+        """Prepares the lengths.
+
+        Args:
+            sequences: of crystals numbered from 0, each of which has at least one.
+            make: a batch from rows of the sequences, all of one length, and the number of rows of an average batch.
+            tokens: sites of a batch.
+            seed: of the order.
+        """
+        self._make = make
         self._count = np.bincount(sequences.owner)
         self._first = np.cumsum(self._count) - self._count
         self._order = np.argsort(sequences.owner, kind="stable")
@@ -44,7 +44,7 @@ class CrystalSource:
         """Batches an epoch for each of `world` processes."""
         return sum(pieces for _, pieces in self._plan(world))
 
-    def batches(self, epoch: int, rank: int, world: int) -> Iterator[Places]:
+    def batches(self, epoch: int, rank: int, world: int) -> Iterator[Batch]:
         """One epoch for one process: every crystal once (up to world - 1 a batch are left out), in a random order."""
         rng = np.random.default_rng([self._seed, epoch])
         chosen = self._order[self._first + (rng.random(len(self._count)) * self._count).astype(np.int64)]
@@ -54,11 +54,7 @@ class CrystalSource:
             pieces.extend(np.array_split(rows, count))
         for index in rng.permutation(len(pieces)):
             rows = pieces[index]
-            yield self.places(chosen[rows[rank : len(rows) - len(rows) % world : world]], self._mean_rows)
-
-    def places(self, rows: NDArray[np.int64], mean_rows: float = 1.0) -> Places:
-        """Some sequences of equal numbers of sites as tensors."""
-        return places_of(self._sequences, rows, self._index, torch.float32, self._arrays, mean_rows)
+            yield self._make(chosen[rows[rank : len(rows) - len(rows) % world : world]], self._mean_rows)
 
     def _plan(self, world: int) -> list[tuple[int, int]]:
         """(length, number of batches) for each length that has at least one crystal a process."""

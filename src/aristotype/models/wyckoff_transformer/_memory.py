@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from aristotype.crystal import GeneBatch, template_keys, templates_of
 from aristotype.errors import CheckpointError
+from aristotype.models._parts import smoothed_frequencies
 from aristotype.symmetry import NUM_GROUPS
 
 _NAMES = (
@@ -181,16 +182,6 @@ class TemplateMemory:
     @cached_property
     def _rows_by_key(self) -> dict[bytes, int]:
         return {key: row for row, key in enumerate(template_keys(self.templates).tolist())}
-
-
-def smoothed_frequencies(group_counts: NDArray[np.int64], smoothing: float) -> NDArray[np.float64]:
-    """(231,) frequencies of space groups from counts (231,), with a share `smoothing` spread evenly over all 230."""
-    smooth = np.append(0.0, np.full(NUM_GROUPS, 1 / NUM_GROUPS))
-    total = int(group_counts.sum())
-    if total == 0:
-        return smooth
-    share: NDArray[np.float64] = group_counts / total
-    return (1 - smoothing) * share + smoothing * smooth
 
 
 def num_distinct(genes: GeneBatch) -> NDArray[np.int64]:

@@ -25,8 +25,7 @@ from torch.nn import functional
 from aristotype.crystal import CANONICAL_VERSION, Conditions, CrystalTable, GeneBatch, gene_keys
 from aristotype.datasets import TrainingBatch
 from aristotype.errors import InputError
-from aristotype.models._parts import checked_config, refuse_unknown_elements, vocabulary_index
-from aristotype.models.wyckoff_transformer._memory import smoothed_frequencies
+from aristotype.models._parts import checked_config, refuse_unknown_elements, smoothed_frequencies, vocabulary_index
 from aristotype.models.wyckoff_transformer.paper._config import KNOWN_SITES, PaperConfig
 from aristotype.models.wyckoff_transformer.paper._contexts import distinct_contexts
 from aristotype.models.wyckoff_transformer.paper._network import PaperNetwork

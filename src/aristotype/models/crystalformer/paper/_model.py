@@ -1,0 +1,303 @@
+"""The published CrystalFormer, configuration `paper`: letters, elements and coordinates in turn, then the cell.
+
+    p(crystal) = p(G) sum over sequences of the product over sites of p(W) p(A) p(X) p(Y) p(Z), times p(stop) p(cell)
+
+Source: Cao, Luo, Lv and Wang, arXiv:2403.15734. Notable, against the published implementation:
+- only free parameters are scored, in the part of the circle where an orbit is written once, so that densities are
+  proper; every coordinate is still read;
+- one mixture over whole cells, for scores and samples; its coordinates are those of the box of reduced cells;
+- letters, elements and sites have one order, and a score sums over all descriptions that are left, so that it is the
+  same for every description of a crystal, and the probability of all crystals is one;
+- cached keys and values, no compilation, no limit of 20 sites.
+The cell comes last, so that distances are not known while sites are written: nothing that overlaps is drawn again.
+"""
+
+from __future__ import annotations
+
+import copy
+import warnings
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from aristotype.crystal import CANONICAL_VERSION, Conditions, CrystalTable, GeneBatch, element_symbol, gene_keys
+from aristotype.errors import InfeasibleConditionsError, InputError
+from aristotype.models._parts import (
+    checked_config,
+    first_rows,
+    log_sum_by_row,
+    refuse_unknown_elements,
+    smoothed_frequencies,
+    vocabulary_index,
+)
+from aristotype.models.crystalformer._output import crystals_of
+from aristotype.models.crystalformer._sequences import MOST, Sequences, sequences_of
+from aristotype.models.crystalformer.paper._config import PaperConfig
+from aristotype.models.crystalformer.paper._network import PaperNetwork
+from aristotype.models.crystalformer.paper._sampler import DrawnCrystals, draw_blocks
+from aristotype.models.crystalformer.paper._tokens import Arrays, arrays_of, tokens_of
+from aristotype.symmetry import NUM_GROUPS, tables
+from aristotype.training import fit_to_template, save_checkpoint, to_device, to_dict
+
+FAMILY = "crystalformer"
+VARIANT = "paper"
+PARTS = ("letters", "elements", "coordinates", "lattice")
+_KEYS = "train_keys"
+_ROWS_A_PART = 256
+_TOKENS_A_PASS = 12_000
+
+
+class CrystalFormerPaper(nn.Module):
+    """The model of crystals of family CrystalFormer, configuration `paper`."""
+
+    draws_geometry = True
+    group_counts: Tensor
+
+    def __init__(self, config: PaperConfig, train_keys: NDArray[np.uint8] | None = None) -> None:
+        """A model with fresh weights; `train_keys` (n, 16) are keys of the training genes, hands merged."""
+        super().__init__()
+        self.config = config
+        self.name = f"{FAMILY}-{VARIANT}"
+        self.network = PaperNetwork(config)
+        self._train_keys = np.empty((0, 16), np.uint8) if train_keys is None else train_keys
+        self._index = vocabulary_index(config.elements)
+        self.register_buffer("group_counts", torch.zeros(NUM_GROUPS + 1, dtype=torch.int64))
+
+    @staticmethod
+    def for_training(config: PaperConfig, genes: GeneBatch) -> CrystalFormerPaper:
+        """A fresh model whose vocabulary and group frequencies come from the training genes."""
+        elements = tuple(int(z) for z in np.unique(genes.elements[genes.elements > 0]))
+        model = CrystalFormerPaper(replace(config, elements=elements))
+        model.learn_groups(genes)
+        return model
+
+    def learn_groups(self, genes: GeneBatch) -> None:
+        """Makes p(space group) that of some genes, which are known from then on, as those before."""
+        keys = np.frombuffer(gene_keys(genes, merge_enantiomorphs=True).tobytes(), np.uint8).reshape(-1, 16)
+        self._train_keys = np.unique(np.concatenate([self._train_keys, keys]), axis=0)
+        counts = np.bincount(genes.space_group, minlength=NUM_GROUPS + 1)
+        self.group_counts.copy_(torch.from_numpy(counts))
+
+    def train_keys(self) -> set[bytes]:
+        """Keys of the training genes, enantiomorphic groups merged: what `novel` is measured against."""
+        return {key.tobytes() for key in self._train_keys}
+
+    def group_probabilities(self) -> NDArray[np.float64]:
+        """(231,) p(space group): smoothed frequencies."""
+        return smoothed_frequencies(self.group_counts.cpu().numpy(), self.config.group_smoothing)
+
+    # Sampling
+
+    def stream(self, conditions: Conditions | None = None, *, seed: int, score: bool = False) -> Iterator[CrystalTable]:
+        """Endless tables of crystals in row order; row i depends on (seed, i) alone.
+
+        The column `closest` is the smallest distance of two atoms over the sum of their covalent radii.
+
+        Args:
+            conditions: space groups, allowed and excluded elements; this configuration knows no other condition.
+            seed: from 0 to 2^63 - 1.
+            score: also compute `log_prob`, which is null otherwise.
+
+        Raises:
+            InfeasibleConditionsError: no element is left.
+            InputError: a condition that needs the default model.
+        """
+        self.eval()
+        conditions = conditions or Conditions()
+        weights, banned = self._start(conditions)
+        first = 0
+        for drawn in draw_blocks(self.network, weights, banned, seed):
+            table = self._table(drawn, seed, first)
+            if score:
+                table = table.with_columns({"log_prob": pa.array(self.log_prob(table), pa.float64())})
+            yield table
+            first += len(table)
+
+    def sample(self, n: int, conditions: Conditions | None = None, *, seed: int, score: bool = True) -> CrystalTable:
+        """The first n crystals of `stream`: independent draws.
+
+        Raises:
+            InputError: n is negative, or see `stream`.
+        """
+        return first_rows(self.stream(conditions, seed=seed, score=score), n, "crystals")
+
+    def _start(self, conditions: Conditions) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+        """Weights of groups (231,), and elements of the vocabulary that must not occur."""
+        known = Conditions(
+            space_groups=conditions.space_groups,
+            allowed_elements=conditions.allowed_elements,
+            excluded_elements=conditions.excluded_elements,
+        )
+        if conditions != known or conditions.template is not None or conditions.partial is not None:
+            raise InputError(
+                "the paper configuration takes space groups, allowed and excluded elements as conditions and nothing "
+                "else; for required elements, formulas, numbers of sites or atoms, templates and partial crystals use "
+                "the default configuration of crystalformer (model crystalformer-mp20)"
+            )
+        weights = self.group_probabilities()
+        if conditions.space_groups is not None:
+            weights = np.where(np.isin(np.arange(len(weights)), conditions.space_groups), weights, 0.0)
+        vocabulary = np.array(self.config.elements)
+        banned = np.isin(vocabulary, list(conditions.excluded_elements))
+        if conditions.allowed_elements is not None:
+            banned |= ~np.isin(vocabulary, list(conditions.allowed_elements))
+        if banned.all():
+            names = ", ".join(element_symbol(number) for number in self.config.elements)
+            raise InfeasibleConditionsError(f"no element is left; this model was trained on {names}")
+        return weights, banned
+
+    def _table(self, drawn: DrawnCrystals, seed: int, first: int) -> CrystalTable:
+        n = len(drawn.genes)
+        made = crystals_of(drawn.genes, drawn.free, drawn.lattice, [f"{seed}-{row}" for row in range(first, first + n)])
+        return made.with_columns(
+            {
+                "model": pa.array([self.name] * n),
+                "seed": pa.array([seed] * n, pa.int64()),
+                "log_prob": pa.nulls(n, pa.float64()),
+                "closest": pa.array(drawn.closest),
+            }
+        )
+
+    # Scoring
+
+    def log_prob(self, table: CrystalTable) -> NDArray[np.float64]:
+        """Exact log-probability density (n,) in nats of crystals, the same for every equivalent description.
+
+        The measure is that of the default configuration (see `CrystalFormer.log_prob`).
+
+        Raises:
+            TableError: a row is a gene.
+            InputError: an element outside the vocabulary.
+        """
+        return self.log_prob_parts(table)["total"]
+
+    def log_prob_parts(self, table: CrystalTable) -> dict[str, NDArray[np.float64]]:
+        """`log_prob` as `total`, with its parts.
+
+        They are `letters` (space group and letters), `elements`, `lattice` and `coordinates`. Where a crystal has
+        several sequences, the last three are their means, weighted by what each contributes, and `letters` the rest of
+        the total.
+        """
+        table.check_geometry()
+        self.eval()
+        self.check_vocabulary(table.genes())
+        network = copy.deepcopy(self.network).double()  # the descriptions of a crystal differ in the last bits
+        found = {name: np.zeros(len(table)) for name in ("total", *PARTS)}
+        cut = 0
+        for start in range(0, len(table), _ROWS_A_PART):
+            part = table[start : start + _ROWS_A_PART]
+            sequences = sequences_of(part, any_letters=True)
+            cut += len(np.unique(sequences.owner[sequences.cut]))
+            for name, values in _by_crystal(self.log_sequences(sequences, network), sequences.owner, len(part)).items():
+                found[name][start : start + len(part)] = values
+        if cut:
+            warnings.warn(
+                f"{cut} crystals have more than {MOST} sequences: their scores are lower bounds; leave them out where "
+                "a figure must be exact",
+                stacklevel=2,
+            )
+        with np.errstate(divide="ignore"):
+            group = np.log(self.group_probabilities())[table.space_group.astype(np.int64)]
+        found["total"] += group
+        found["letters"] += group
+        return found
+
+    @torch.no_grad()
+    def log_sequences(
+        self, sequences: Sequences, network: PaperNetwork | None = None, arrays: Arrays | None = None
+    ) -> NDArray[np.float64]:
+        """(4, m) log-probabilities of `PARTS` of sequences, given their groups; those of cells by cell parameters.
+
+        Args:
+            sequences: m of them.
+            network: the model's own, in another precision.
+            arrays: those of the sequences, where they are at hand.
+        """
+        network = self.network if network is None else network
+        arrays = arrays_of(sequences) if arrays is None else arrays
+        weight = network.letter_out.weight
+        parts = np.empty((len(PARTS), len(sequences)))
+        lengths = sequences.genes.num_sites
+        for length in np.unique(lengths).tolist():
+            rows = np.flatnonzero(lengths == length)
+            for piece in np.array_split(rows, max(1, len(rows) * 5 * length // _TOKENS_A_PASS)):
+                tokens = to_device(tokens_of(sequences, piece, self._index, weight.dtype, arrays), weight.device)
+                parts[:, piece] = torch.stack(network.log_prob(tokens)).double().cpu().numpy()
+        parts[PARTS.index("lattice")] += sequences.log_measure
+        return parts
+
+    def check_vocabulary(self, genes: GeneBatch) -> None:
+        """Refuses genes with elements that the model was not trained on.
+
+        Raises:
+            InputError: naming the element and the row.
+        """
+        refuse_unknown_elements(genes, self._index, "train on data that holds it")
+
+    # Keeping
+
+    def settings(self) -> dict[str, Any]:
+        """What `load` builds the model from, as JSON values."""
+        return {
+            "family": FAMILY,
+            "variant": VARIANT,
+            "tables_sha256": tables().sha256,
+            "canonical_version": CANONICAL_VERSION,
+            "model": to_dict(self.config),
+        }
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Weights, group counts and keys by name."""
+        return {**self.state_dict(), _KEYS: torch.from_numpy(self._train_keys.copy())}
+
+    def save(self, directory: str | Path, *, card: str = "", half: bool = True) -> None:
+        """Writes a checkpoint folder.
+
+        Raises:
+            OutputError: the folder cannot be written; an earlier checkpoint is unchanged.
+        """
+        save_checkpoint(directory, self.settings(), self.tensors(), card, half=half)
+
+    def with_config(self, **changes: Any) -> CrystalFormerPaper:
+        """A copy with the same weights under another configuration of the same sizes.
+
+        Raises:
+            ConfigError: a setting out of range.
+        """
+        settings = self.settings()
+        settings["model"] = to_dict(replace(self.config, **changes))
+        return CrystalFormerPaper.from_checkpoint(settings, self.tensors())
+
+    @staticmethod
+    def from_checkpoint(settings: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> CrystalFormerPaper:
+        """The model of a checkpoint that was read with `load_checkpoint`.
+
+        Raises:
+            CheckpointError: it was made with other symmetry tables, or its tensors do not fit its configuration.
+        """
+        config: PaperConfig = checked_config(PaperConfig, settings)
+        weights = dict(tensors)
+        keys = weights.pop(_KEYS, torch.empty(0, 16, dtype=torch.uint8))
+        model = CrystalFormerPaper(config, keys.numpy())
+        model.load_state_dict(fit_to_template(weights, model.state_dict()))
+        return model.eval()
+
+
+def _by_crystal(parts: NDArray[np.float64], owner: NDArray[np.int64], crystals: int) -> dict[str, NDArray[np.float64]]:
+    """Sums over the sequences of each crystal: the total, and its parts as `log_prob_parts` gives them."""
+    whole = parts.sum(axis=0)
+    total = log_sum_by_row(whole, owner, crystals)
+    share = np.exp(whole - total[owner])
+    found = {"total": total}
+    for name, values in zip(PARTS, parts, strict=True):
+        found[name] = np.zeros(crystals)
+        np.add.at(found[name], owner, share * np.where(share > 0, values, 0.0))
+    found["letters"] += total - sum(found[name] for name in PARTS)
+    return found
