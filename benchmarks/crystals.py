@@ -10,8 +10,8 @@ import numpy as np
 from aristotype.crystal import Conditions, CrystalTable
 from aristotype.evaluate import geometry, validity
 from benchmarks import published
-from benchmarks.core import Clock, Context, Measurement, Outcome, Section, Skipped
-from benchmarks.data import model, random_rows, split
+from benchmarks.core import Clock, Context, Measurement, Outcome, Section
+from benchmarks.data import crystal_model, model, random_rows, split
 
 CRYSTALS = 512
 ROWS = 2_500
@@ -63,7 +63,7 @@ def _training(context: Context) -> Measurement:
     from aristotype.models.crystalformer._sequences import first_of_each, sequences_of
     from aristotype.models.crystalformer._source import CrystalSource
 
-    network = _model(context).geometry
+    network = crystal_model(context).geometry
     table = random_rows(split(context, "train"), ROWS, context.seed)
     sequences = first_of_each(sequences_of(table))
     source = CrystalSource(
@@ -165,7 +165,7 @@ def _sampling(context: Context) -> Outcome:
     """Crystals drawn without scores, as they come and with overlaps drawn again."""
     from aristotype.models.crystalformer import Tries
 
-    drawer = _model(context)
+    drawer = crystal_model(context)
     for tries, name in ((Tries.none(), "as they come"), (Tries(), "overlaps drawn again")):
         drawer.tries = tries
         drawer.sample(16, seed=context.seed + 1, score=False)
@@ -187,7 +187,7 @@ def _sampling(context: Context) -> Outcome:
 
 def crystals_nll(context: Context) -> Outcome:
     """Negative log-likelihoods of test and validation crystals, by part."""
-    scorer = _model(context)
+    scorer = crystal_model(context)
     rows = []
     for name in ("test", "val"):
         table = split(context, name)
@@ -219,7 +219,7 @@ def crystals_validity(context: Context) -> Outcome:
     """Structural and compositional validity by space group, as drawn first and with overlaps drawn again."""
     from aristotype.models.crystalformer import Tries
 
-    drawer = _model(context)
+    drawer = crystal_model(context)
     lines = [
         "| space group | published structure / composition | ours, as drawn first | ours, overlaps drawn again | "
         "no overlap, as drawn first | no overlap, drawn again | sites drawn again a crystal | draws a crystal |",
@@ -258,10 +258,3 @@ def _apart(table: CrystalTable) -> float:
 def _valid(table: CrystalTable) -> str:
     found = validity(table)
     return f"{100 * found.structure.mean():.1f} / {100 * found.charge.mean():.1f}"
-
-
-def _model(context: Context) -> Any:
-    found = model(context.crystal_model)
-    if not getattr(found, "draws_geometry", False):
-        raise Skipped(f"the model {context.crystal_model} draws genes without geometry")
-    return found

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from aristotype.crystal import CrystalTable
+from aristotype.discover import draws_geometry
 from aristotype.errors import AristotypeError
 from benchmarks.core import Clock, Context, Skipped
 
@@ -66,6 +67,18 @@ def model(name: str) -> Any:
         return load(name)
     except (AristotypeError, ImportError) as error:
         raise Skipped(f"the model {name} could not be loaded: {error}") from error
+
+
+def crystal_model(context: Context) -> Any:
+    """The model of crystals that was asked for.
+
+    Raises:
+        Skipped: as for `model`, or it draws genes without geometry.
+    """
+    found = model(context.crystal_model)
+    if not draws_geometry(found):
+        raise Skipped(f"the model {context.crystal_model} draws genes without geometry")
+    return found
 
 
 @lru_cache(maxsize=2)

@@ -12,6 +12,7 @@ from benchmarks.quality_hull import hull, hull_rest
 from benchmarks.quality_mpts import mpts
 from benchmarks.quality_nll import nll
 from benchmarks.quality_recovery import recovery, recovery_known
+from benchmarks.quality_score import scores_by_size
 from benchmarks.quality_temperature import temperature
 from benchmarks.speed_conditions import exact_formula, given_groups
 from benchmarks.speed_encode import encode
@@ -46,6 +47,7 @@ BENCHMARKS: dict[str, Benchmark] = {
     "nll": nll,
     "crystals-nll": crystals_nll,
     "crystals-validity": crystals_validity,
+    "scores": scores_by_size,
     "mpts": mpts,
     "temperature": temperature,
     "hull": hull,

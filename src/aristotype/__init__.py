@@ -9,6 +9,7 @@ One name a step, each imported on first use, so that `import aristotype` costs n
     relax       crystals to crystals at rest
     evaluate    crystals judged under a named protocol
     generate    a model's new, distinct crystals, as many as asked for
+    score       how likely a model finds crystals, and how typical they are
     Conditions  what generated crystals must satisfy
 
 The packages below this one (`aristotype.symmetry`, `aristotype.crystal`, ...) hold everything else, and the page on
@@ -25,7 +26,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from aristotype import errors as errors
     from aristotype.crystal import Conditions, Crystal, CrystalTable, Gene, decode, encode
-    from aristotype.discover import generate
+    from aristotype.discover import generate, score
     from aristotype.errors import AristotypeError
     from aristotype.evaluate import evaluate
     from aristotype.models import load
@@ -45,6 +46,7 @@ __all__ = [
     "load",
     "realize",
     "relax",
+    "score",
 ]
 
 # Public name -> "module:attribute", or "module" for a whole module.
@@ -62,6 +64,7 @@ _EXPORTS = {
     "load": "aristotype.models:load",
     "realize": "aristotype.realize:realize",
     "relax": "aristotype.realize:relax",
+    "score": "aristotype.discover:score",
 }
 
 

@@ -19,6 +19,7 @@ COMMANDS = [
     "initialize",
     "realize",
     "relax",
+    "score",
     "evaluate",
     "baseline",
     "models",

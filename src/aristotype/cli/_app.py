@@ -18,6 +18,7 @@ from aristotype.cli import (
     _models,
     _realize,
     _relax,
+    _score,
     _train,
 )
 from aristotype.cli._console import INTERRUPTED, SOME_FAILED, WRONG, complain
@@ -80,6 +81,7 @@ app.command("generate", epilog=_generate.EXAMPLES)(_generate.generate)
 app.command("initialize", epilog=_initialize.EXAMPLES)(_initialize.initialize)
 app.command("realize", epilog=_realize.EXAMPLES)(_realize.realize)
 app.command("relax", epilog=_relax.EXAMPLES)(_relax.relax)
+app.command("score", epilog=_score.EXAMPLES)(_score.score)
 app.command("evaluate", epilog=_evaluate.EXAMPLES)(_evaluate.evaluate)
 app.command("baseline", epilog=_baseline.EXAMPLES)(_baseline.baseline)
 app.command("models")(_models.models)

@@ -16,6 +16,8 @@ from aristotype.discover._generate import (
     with_own_geometry,
 )
 from aristotype.discover._initialize import StartGenerator, initialize
+from aristotype.discover._score import Scores, score, typicality
+from aristotype.discover._score_report import extremes, score_report
 
 __all__ = [
     "BASELINES",
@@ -23,11 +25,16 @@ __all__ = [
     "GenerateResult",
     "GenerateSummary",
     "Realizer",
+    "Scores",
     "StartGenerator",
     "describe_conditions",
     "draws_geometry",
+    "extremes",
     "generate",
     "initialize",
     "make_baseline",
+    "score",
+    "score_report",
+    "typicality",
     "with_own_geometry",
 ]

@@ -34,6 +34,11 @@ class GeneModel(Protocol):
         """Log-probability (n,) in nats; the model says of what measure, and whether exact, an estimate or a bound."""
         ...
 
+    @property
+    def vocabulary(self) -> frozenset[int]:
+        """Atomic numbers of the elements that it knows; crystals with others are refused."""
+        ...
+
     def train_keys(self) -> set[bytes]:
         """Keys of the training genes, enantiomorphic groups merged; empty where they are not known."""
         ...

@@ -12,6 +12,7 @@ class Certain:
     """A gene model in which every gene has probability one: what is left is p(geometry | gene)."""
 
     name = "certain"
+    vocabulary = frozenset(range(1, 104))
 
     def log_prob(self, genes):
         return np.zeros(len(genes))

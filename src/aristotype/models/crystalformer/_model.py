@@ -88,6 +88,11 @@ class CrystalFormer(nn.Module):
         """Keys of the training genes of the gene model."""
         return self.genes.train_keys()
 
+    @property
+    def vocabulary(self) -> frozenset[int]:
+        """Atomic numbers of the elements that genes and geometry both know."""
+        return frozenset(self.config.elements) & self.genes.vocabulary
+
     # Sampling
 
     def stream(self, conditions: Conditions | None = None, *, seed: int, score: bool = False) -> Iterator[CrystalTable]:

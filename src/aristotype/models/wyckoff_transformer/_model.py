@@ -133,6 +133,11 @@ class WyckoffTransformer(nn.Module):
         """Keys of all genes that it was trained on, enantiomorphic groups merged: what `novel` is measured against."""
         return {key.tobytes() for keys in (self._earlier_keys, self._train_keys) for key in keys}
 
+    @property
+    def vocabulary(self) -> frozenset[int]:
+        """Atomic numbers of the elements that it knows."""
+        return frozenset(self.config.elements)
+
     # Sampling
 
     def stream(self, conditions: Conditions | None = None, *, seed: int, score: bool = False) -> Iterator[CrystalTable]:

@@ -252,6 +252,11 @@ class WyckoffTransformerPaper(nn.Module):
         """
         refuse_unknown_elements(genes, self.vocabulary_index)
 
+    @property
+    def vocabulary(self) -> frozenset[int]:
+        """Atomic numbers of the elements that it knows."""
+        return frozenset(self.config.elements)
+
     # Sampling
 
     def stream(
