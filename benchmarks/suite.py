@@ -13,6 +13,7 @@ from benchmarks.quality_mpts import mpts
 from benchmarks.quality_nll import nll
 from benchmarks.quality_recovery import recovery, recovery_known
 from benchmarks.quality_score import scores_by_size
+from benchmarks.quality_starts import starts
 from benchmarks.quality_temperature import temperature
 from benchmarks.speed_conditions import exact_formula, given_groups
 from benchmarks.speed_encode import encode
@@ -48,6 +49,7 @@ BENCHMARKS: dict[str, Benchmark] = {
     "crystals-nll": crystals_nll,
     "crystals-validity": crystals_validity,
     "scores": scores_by_size,
+    "starts": starts,
     "mpts": mpts,
     "temperature": temperature,
     "hull": hull,
@@ -60,5 +62,5 @@ BENCHMARKS: dict[str, Benchmark] = {
     "report": quality_json,
     "figures": figures,
 }
-ON_REQUEST = frozenset({"ceiling", "report", "figures", "recovery", "recovery-known"})
+ON_REQUEST = frozenset({"ceiling", "report", "figures", "recovery", "recovery-known", "starts"})
 """Run only when named: parts of another one, writing files, or hours."""
