@@ -39,7 +39,6 @@ def draw(generated: GeneBatch, reference: GeneBatch, folder: Path) -> list[Path]
     """
     from matplotlib.figure import Figure
 
-    folder.mkdir(parents=True, exist_ok=True)
     groups = Figure(figsize=(9.0, 3.2), layout="constrained")
     _space_groups(groups.subplots(), *(_shares(g.space_group.astype(int), 231) for g in (generated, reference)))
     elements = Figure(figsize=(4.4, 3.0), layout="constrained")
@@ -47,7 +46,7 @@ def draw(generated: GeneBatch, reference: GeneBatch, folder: Path) -> list[Path]
     sites = Figure(figsize=(4.4, 3.0), layout="constrained")
     _bars(sites.subplots(), generated.num_sites, reference.num_sites, "symmetry-inequivalent sites")
     pictures = {"space_groups": groups, "num_elements": elements, "num_sites": sites}
-    return [_save(figure, folder / f"{name}.png") for name, figure in pictures.items()]
+    return [save(figure, folder / f"{name}.png") for name, figure in pictures.items()]
 
 
 def _shares(numbers: NDArray[np.int64], width: int) -> NDArray[np.float64]:
@@ -81,8 +80,14 @@ def _bars(axes: Any, generated: NDArray[np.int64], real: NDArray[np.int64], labe
     axes.legend(fontsize=8, frameon=False)
 
 
-def _save(figure: Any, path: Path) -> Path:
+def save(figure: Any, path: Path) -> Path:
+    """Writes a picture that is to go into the repository.
+
+    Raises:
+        OutputError: it is larger than it may be there, or cannot be written.
+    """
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         # No date and no version in the file: the same figures give the same bytes.
         figure.savefig(path, dpi=110, metadata={"Software": None})
     except OSError as error:

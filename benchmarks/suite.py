@@ -14,7 +14,7 @@ from benchmarks.quality_nll import nll
 from benchmarks.quality_recovery import recovery, recovery_known
 from benchmarks.quality_score import scores_by_size
 from benchmarks.quality_starts import starts
-from benchmarks.quality_temperature import temperature
+from benchmarks.quality_temperature import crystal_temperature, temperature
 from benchmarks.speed_conditions import exact_formula, given_groups
 from benchmarks.speed_encode import encode
 from benchmarks.speed_judge import heights, realized, relaxed, relaxed_in_processes
@@ -52,6 +52,7 @@ BENCHMARKS: dict[str, Benchmark] = {
     "starts": starts,
     "mpts": mpts,
     "temperature": temperature,
+    "crystals-temperature": crystal_temperature,
     "hull": hull,
     "hull-rest": hull_rest,
     "baselines": baselines,
@@ -62,5 +63,15 @@ BENCHMARKS: dict[str, Benchmark] = {
     "report": quality_json,
     "figures": figures,
 }
-ON_REQUEST = frozenset({"ceiling", "report", "figures", "recovery", "recovery-known", "starts"})
+ON_REQUEST = frozenset(
+    {
+        "ceiling",
+        "report",
+        "figures",
+        "recovery",
+        "recovery-known",
+        "starts",
+        "crystals-temperature",
+    }
+)
 """Run only when named: parts of another one, writing files, or hours."""

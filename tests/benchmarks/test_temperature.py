@@ -1,0 +1,31 @@
+"""Sampling temperatures of crystals."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+
+from aristotype.crystal import Conditions
+from aristotype.models import load, shipped_models
+from benchmarks import quality_temperature
+from benchmarks.core import Skipped
+
+SHIPPED = "crystalformer-mp20"
+
+
+def test_the_calibrated_temperature_changes_nothing_and_cold_crystals_are_likelier():
+    if SHIPPED not in shipped_models():
+        pytest.skip(f"{SHIPPED} is not in this checkout")
+    drawer, asked = load(SHIPPED), Conditions(space_groups=[225])
+    plain = drawer.sample(8, asked, seed=0)
+    same = quality_temperature.at_temperature(drawer, 1.0).sample(8, asked, seed=0)
+    assert same.without_columns(["model"]) == plain.without_columns(["model"])
+    cold = quality_temperature.at_temperature(drawer, 0.4).sample(32, asked, seed=0, score=False)
+    hot = quality_temperature.at_temperature(drawer, 1.6).sample(32, asked, seed=0, score=False)
+    assert drawer.log_prob(cold).mean() > drawer.log_prob(hot).mean() + 1
+
+
+def test_a_model_of_genes_is_not_asked_for_crystals(tiny):
+    with pytest.raises(Skipped, match="draws genes without geometry"):
+        list(quality_temperature.crystal_temperature(dataclasses.replace(tiny, crystal_model="tiny")))
