@@ -12,6 +12,7 @@ from benchmarks.quality_hull import hull, hull_rest
 from benchmarks.quality_mpts import mpts
 from benchmarks.quality_nll import nll
 from benchmarks.quality_recovery import recovery, recovery_known
+from benchmarks.quality_rest import at_rest
 from benchmarks.quality_score import scores_by_size
 from benchmarks.quality_starts import starts
 from benchmarks.quality_temperature import crystal_temperature, temperature
@@ -50,6 +51,7 @@ BENCHMARKS: dict[str, Benchmark] = {
     "crystals-validity": crystals_validity,
     "scores": scores_by_size,
     "starts": starts,
+    "rest-225": at_rest,
     "mpts": mpts,
     "temperature": temperature,
     "crystals-temperature": crystal_temperature,
@@ -71,6 +73,7 @@ ON_REQUEST = frozenset(
         "recovery",
         "recovery-known",
         "starts",
+        "rest-225",
         "crystals-temperature",
     }
 )
