@@ -81,6 +81,20 @@ def crystal_model(context: Context) -> Any:
     return found
 
 
+def composed_model(context: Context) -> Any:
+    """The model of crystals that was asked for, one that stands on a gene model.
+
+    Raises:
+        Skipped: as for `crystal_model`, or it has no gene model.
+    """
+    found = crystal_model(context)
+    if not hasattr(found, "genes"):
+        raise Skipped(
+            f"the model {context.crystal_model} draws genes and geometry at once; take the default configuration"
+        )
+    return found
+
+
 @lru_cache(maxsize=2)
 def sampled(name: str, count: int, seed: int) -> tuple[CrystalTable, Clock]:
     """Unconditional genes of a model, drawn once a run, and what they cost.

@@ -12,7 +12,7 @@ import numpy as np
 from aristotype.crystal import Conditions, CrystalTable, gene_keys
 from aristotype.evaluate import KnownKeys, charge_balanced, geometry, novelty_columns, validity
 from benchmarks.core import Clock, Context, Outcome, Section
-from benchmarks.data import crystal_model, model, split
+from benchmarks.data import composed_model, model, split
 from benchmarks.figures import GENERATED, REAL, save
 from benchmarks.intervals import share_text
 
@@ -68,7 +68,7 @@ class Row:
 
 def crystal_temperature(context: Context) -> Outcome:
     """Validity, novelty and uniqueness of crystals by one factor on all temperatures, of all groups and of 225."""
-    drawer, train = crystal_model(context), split(context, "train")
+    drawer, train = composed_model(context), split(context, "train")
     with Clock() as clock:
         rows = [
             _row(at_temperature(drawer, factor), train, group, factor, context.seed)

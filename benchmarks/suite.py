@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from benchmarks.baselines import baselines
+from benchmarks.chemistry import chemistry
 from benchmarks.core import Benchmark
 from benchmarks.crystals import crystals_nll, crystals_speed, crystals_validity
 from benchmarks.exchanges import exchanges
@@ -55,6 +56,7 @@ BENCHMARKS: dict[str, Benchmark] = {
     "mpts": mpts,
     "temperature": temperature,
     "crystals-temperature": crystal_temperature,
+    "chemistry": chemistry,
     "hull": hull,
     "hull-rest": hull_rest,
     "baselines": baselines,
@@ -74,6 +76,7 @@ ON_REQUEST = frozenset(
         "recovery-known",
         "starts",
         "rest-225",
+        "chemistry",
         "crystals-temperature",
     }
 )
