@@ -28,12 +28,17 @@ UNTRAINED = 20  # fresh sets of vectors
 
 @dataclass(frozen=True, kw_only=True)
 class Similarity:
-    """Cosines (n, n) of the vectors of n elements, the mean of all vectors taken away."""
+    """Cosines of the vectors of n elements, the mean of all vectors taken away, in k sets of vectors."""
 
     name: str
     part: str
     elements: tuple[int, ...]
-    cosine: Floats
+    sets: Floats  # (k, n, n)
+
+    @property
+    def cosine(self) -> Floats:
+        """(n, n) mean of all sets."""
+        return self.sets.mean(axis=0)
 
 
 def vectors(context: Context) -> Outcome:
@@ -49,7 +54,8 @@ def vectors(context: Context) -> Outcome:
     )
     text = (
         f"Models of `{context.crystal_model}`; vectors without their mean. Same group: mean cosine of pairs of one "
-        "group of the periodic table less that of all others, f-block left out. Rank correlation (Spearman): of "
+        "group of the periodic table less that of all others, f-block left out, with the range over "
+        "sets of vectors. Rank correlation (Spearman): of "
         "cosines with minus the difference in Mendeleev number (pymatgen), all pairs. Permuted: 95 % of "
         f"{PERMUTATIONS:,} permutations of the elements, seed {context.seed}. Before training: mean of "
         f"{UNTRAINED} fresh sets."
@@ -79,8 +85,8 @@ def similarities(model: Any) -> Iterator[Similarity]:
                 ("all", [one() for one in found]),
                 ("all, before training", [one() for one in fresh]),
             ):
-                cosine = np.mean([cosines(one.double().numpy()) for one in sets], axis=0)
-                yield Similarity(name=name, part=part, elements=elements, cosine=cosine)
+                each = np.array([cosines(one.double().numpy()) for one in sets])
+                yield Similarity(name=name, part=part, elements=elements, sets=each)
 
 
 def cosines(values: Floats) -> Floats:
@@ -98,11 +104,21 @@ def table_order(elements: tuple[int, ...]) -> Ints:
 
 
 def _groups(one: Similarity, rng: np.random.Generator) -> str:
+    main, group = main_block(one.elements)
+    sets = one.sets[:, main[:, None], main]
+    cosine = sets.mean(axis=0)
+    found = _with_permutations(lambda order: group_contrast(cosine, group[order]), len(main), rng)
+    each = [group_contrast(one, group) for one in sets]
+    figure, permuted = found.split(" | ")
+    spread = f" ({min(each):+.3f} to {max(each):+.3f}, {len(each)} sets)" * (len(each) > 1)
+    return f"{figure}{spread} | {permuted}"
+
+
+def main_block(elements: tuple[int, ...]) -> tuple[Ints, Ints]:
+    """Places (m,) of elements without those of the f-block, and their groups (m,)."""
     rows = {row["number"]: row for row in element_rows()}
-    main = np.array([place for place, z in enumerate(one.elements) if rows[z]["block"] != "f"])
-    group = np.array([rows[one.elements[place]]["group"] for place in main])
-    cosine = one.cosine[np.ix_(main, main)]
-    return _with_permutations(lambda order: group_contrast(cosine, group[order]), len(main), rng)
+    main = np.array([place for place, z in enumerate(elements) if rows[z]["block"] != "f"])
+    return main, np.array([rows[elements[place]]["group"] for place in main])
 
 
 def group_contrast(cosine: Floats, group: Ints) -> float:
