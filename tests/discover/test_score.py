@@ -14,6 +14,7 @@ from aristotype.errors import InputError
 from tests.discover.test_generate import random_genes
 from tests.evaluate.crystals import random_crystals
 from tests.models.crystalformer.networks import model as crystal_model
+from tests.models.crystalformer.paper.small import paper_model
 
 
 class ByElements:
@@ -118,8 +119,9 @@ def test_rows_that_cannot_be_scored_are_told_and_cost_nobody_else_his_score():
         score(table[10:12], ByElements(), failures=[])
 
 
-def test_a_model_of_crystals_scores_crystals_and_refuses_genes():
-    crystals, drawer = random_crystals(0, (225, 62, 2)), crystal_model()
+@pytest.mark.parametrize("make", [crystal_model, paper_model])
+def test_a_model_of_crystals_scores_crystals_and_refuses_genes(make):
+    crystals, drawer = random_crystals(0, (225, 62, 2)), make()
     found = score(crystals, drawer, reference=random_crystals(1, (225, 62, 2, 166)))
     np.testing.assert_allclose(found.column("log_prob").to_numpy(), drawer.log_prob(crystals), rtol=1e-9)
     assert {"percentile_lattice", "percentile_coordinates"} <= set(found.columns)

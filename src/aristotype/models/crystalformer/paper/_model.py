@@ -93,6 +93,11 @@ class CrystalFormerPaper(nn.Module):
         """(231,) p(space group): smoothed frequencies."""
         return smoothed_frequencies(self.group_counts.cpu().numpy(), self.config.group_smoothing)
 
+    @property
+    def vocabulary(self) -> frozenset[int]:
+        """Atomic numbers of the elements that it knows."""
+        return frozenset(self.config.elements)
+
     # Sampling
 
     def stream(self, conditions: Conditions | None = None, *, seed: int, score: bool = False) -> Iterator[CrystalTable]:
