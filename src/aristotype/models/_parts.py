@@ -6,7 +6,9 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from aristotype.crystal import CANONICAL_VERSION, CrystalTable, GeneBatch
 from aristotype.errors import CheckpointError, ConfigError, InputError
@@ -95,3 +97,11 @@ def smoothed_frequencies(group_counts: NDArray[np.int64], smoothing: float) -> N
         return smooth
     share: NDArray[np.float64] = group_counts / total
     return (1 - smoothing) * share + smoothing * smooth
+
+
+def log_sum_of_rows(values: Tensor, owner: NDArray[np.int64], rows: int) -> Tensor:
+    """`log_sum_by_row` for tensors: gradients flow to the values."""
+    where = torch.from_numpy(owner).to(values.device)
+    largest = values.detach().new_full((rows,), -torch.inf).scatter_reduce(0, where, values.detach(), "amax")
+    sums = values.new_zeros(rows).index_add(0, where, torch.exp(values - largest[where]))
+    return largest + torch.log(sums)

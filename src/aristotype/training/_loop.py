@@ -171,7 +171,7 @@ class _Trainer:
         self.ema = EMA(self.model, self.config.ema_decay)
         state = self.out_dir / STATE_NAME
         if state.exists():
-            self.counters = load_state(state, identity, self.model, self.optimizer, self.ema)
+            self.counters = load_state(state, identity, self.model, self.optimizer, self.ema, Counters)
         elif self.world.writes:
             write_bytes(self.out_dir / "run.json", (json.dumps(identity, indent=1) + "\n").encode("utf-8"))
         self.world.barrier()

@@ -10,7 +10,7 @@ import json
 import struct
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from aristotype._files import printable
 from aristotype.errors import CheckpointError, ConfigError
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 FILE_NAME = "state.safetensors"
 FORMAT_VERSION = 1
+C = TypeVar("C")
 
 
 @dataclass(kw_only=True)
@@ -60,7 +61,7 @@ class Counters:
 
 def save_state(
     path: Path,
-    counters: Counters,
+    counters: Any,
     identity: Mapping[str, Any],
     model: nn.Module,
     optimizer: torch.optim.Optimizer,
@@ -70,7 +71,7 @@ def save_state(
 
     Args:
         path: The file.
-        counters: Where the run stands.
+        counters: Where the run stands; a dataclass whose fields are JSON values.
         identity: What defines the run (settings, number of processes), compared when it is resumed.
         model: Its weights and buffers are saved.
         optimizer: Its moments are saved.
@@ -93,9 +94,14 @@ def save_state(
 
 
 def load_state(
-    path: Path, identity: Mapping[str, Any], model: nn.Module, optimizer: torch.optim.Optimizer, ema: EMA
-) -> Counters:
-    """Put a saved state into `model`, `optimizer` and `ema`.
+    path: Path,
+    identity: Mapping[str, Any],
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    ema: EMA,
+    kind: type[C],
+) -> C:
+    """Put a saved state into `model`, `optimizer` and `ema`; returns the counters, of the class `kind`.
 
     Raises:
         CheckpointError: The file is truncated, of another version, or does not fit the model.
@@ -108,7 +114,7 @@ def load_state(
     model.load_state_dict(fit_to_template(_section(tensors, "model"), model.state_dict(), origin=str(path)))
     ema.load(fit_to_template(_section(tensors, "ema"), ema.tensors(), origin=str(path)), record["ema_updates"])
     load_optimizer_tensors(optimizer, model, _section(tensors, "optimizer"))
-    return Counters(**record["counters"])
+    return kind(**record["counters"])
 
 
 def _section(tensors: Mapping[str, torch.Tensor], name: str) -> dict[str, torch.Tensor]:

@@ -34,7 +34,7 @@ from aristotype.models.crystalformer._config import GeometryConfig
 from aristotype.models.crystalformer._geometry import GeometryNetwork
 from aristotype.models.crystalformer._output import with_geometry
 from aristotype.models.crystalformer._sampler import Drawn, Tries, draw_geometry
-from aristotype.models.crystalformer._score import by_crystal, log_sequences
+from aristotype.models.crystalformer._score import by_crystal, log_sequences, score_crystals
 from aristotype.models.crystalformer._sequences import MOST, sequences_of
 from aristotype.symmetry import tables
 from aristotype.training import fit_to_template, save_checkpoint, to_dict
@@ -219,6 +219,15 @@ class CrystalFormer(nn.Module):
                 stacklevel=4,
             )
         return cell, sites
+
+    def score_geometry(self, table: CrystalTable) -> Tensor:
+        """(n,) log-density of cells and coordinates given gene and setting; gradients flow to the geometry.
+
+        Raises:
+            TableError: a row is a gene.
+        """
+        table.check_geometry()
+        return score_crystals(self.geometry, table, self._index)
 
     def check_vocabulary(self, genes: GeneBatch) -> None:
         """Refuses genes with elements that the geometry was not trained on.

@@ -14,6 +14,7 @@ Notable, against the paper (arXiv:2503.02407) and measured in docs/models.md:
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -41,6 +42,7 @@ from aristotype.models._parts import (
     checked_config,
     first_rows,
     log_sum_by_row,
+    log_sum_of_rows,
     refuse_unknown_elements,
     vocabulary_index,
 )
@@ -362,13 +364,18 @@ class WyckoffTransformer(nn.Module):
     @torch.no_grad()
     def log_elements(self, genes: GeneBatch) -> NDArray[np.float64]:
         """(n,) log-probability of the elements given the template, summed over the descriptions, members mixed."""
+        return self.score_elements(genes).cpu().numpy()
+
+    def score_elements(self, genes: GeneBatch) -> Tensor:
+        """`log_elements` as a tensor, through which gradients flow to the element networks."""
         described, owner = template_descriptions(genes)
-        values = np.empty((len(self.members), len(described)))
-        for index, group, wyckoffs, elements in self._passes(described):
-            for row, member in enumerate(self.members):
-                values[row, index] = member.log_prob(group, wyckoffs, elements).double().cpu().numpy()
-        mixed = np.logaddexp.reduce(values, axis=0) - np.log(len(self.members))
-        return log_sum_by_row(mixed, owner, len(genes))
+        passes = list(self._passes(described))
+        if not passes:
+            return torch.zeros(0, dtype=torch.float64)
+        scores = [torch.stack([member.log_prob(*batch) for member in self.members]).double() for _, *batch in passes]
+        order = np.argsort(np.concatenate([rows for rows, *_ in passes]))
+        mixed = torch.logsumexp(torch.cat(scores, dim=1)[:, order], dim=0) - math.log(len(self.members))
+        return log_sum_of_rows(mixed, owner, len(genes))
 
     def _passes(self, genes: GeneBatch) -> Iterator[tuple[NDArray[np.int64], Tensor, Tensor, Tensor]]:
         """Genes of equal length together, in pieces of bounded size: rows, groups, letters, vocabulary indices."""
