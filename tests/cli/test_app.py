@@ -24,6 +24,7 @@ COMMANDS = [
     "baseline",
     "models",
     "train",
+    "finetune",
     "encode",
     "export",
     "data",

@@ -12,6 +12,7 @@ from aristotype.cli import (
     _encode,
     _evaluate,
     _export,
+    _finetune,
     _generate,
     _hull,
     _initialize,
@@ -86,6 +87,7 @@ app.command("evaluate", epilog=_evaluate.EXAMPLES)(_evaluate.evaluate)
 app.command("baseline", epilog=_baseline.EXAMPLES)(_baseline.baseline)
 app.command("models")(_models.models)
 app.command("train", epilog=_train.EXAMPLES)(_train.train)
+app.command("finetune", epilog=_finetune.EXAMPLES)(_finetune.finetune)
 app.command("encode", epilog=_encode.EXAMPLES)(_encode.encode)
 app.command("export", epilog=_export.EXAMPLES)(_export.export)
 app.add_typer(_data.app, name="data")

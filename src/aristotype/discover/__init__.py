@@ -5,6 +5,7 @@ with what they need from other floors.
 """
 
 from aristotype.discover._baselines import BASELINES, make_baseline
+from aristotype.discover._finetune import FinetuneResult, finetune
 from aristotype.discover._generate import (
     PATIENCE,
     GenerateResult,
@@ -16,23 +17,31 @@ from aristotype.discover._generate import (
     with_own_geometry,
 )
 from aristotype.discover._initialize import StartGenerator, initialize
+from aristotype.discover._rewards import EnergyAboveHull, Reward, density, reward_named, rewards_of
 from aristotype.discover._score import Scores, score, typicality
 from aristotype.discover._score_report import extremes, score_report
 
 __all__ = [
     "BASELINES",
     "PATIENCE",
+    "EnergyAboveHull",
+    "FinetuneResult",
     "GenerateResult",
     "GenerateSummary",
     "Realizer",
+    "Reward",
     "Scores",
     "StartGenerator",
+    "density",
     "describe_conditions",
     "draws_geometry",
     "extremes",
+    "finetune",
     "generate",
     "initialize",
     "make_baseline",
+    "reward_named",
+    "rewards_of",
     "score",
     "score_report",
     "typicality",
