@@ -66,6 +66,7 @@ def _context(options: argparse.Namespace) -> Context:
         paper_model=options.paper_model,
         crystal_model=options.crystal_model,
         mpts_model=options.mpts_model,
+        run=options.run,
         hull=options.hull,
         seed=options.seed,
         genes=options.genes,
@@ -92,6 +93,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--paper-model", default=default.paper_model, help="the same for the configuration `paper`")
     parser.add_argument("--crystal-model", default=default.crystal_model, help="the same for a model of crystals")
     parser.add_argument("--mpts-model", help="checkpoint folder of the MPTS-52 configuration")
+    parser.add_argument("--run", help="folder of a run of `aristotype finetune`")
     parser.add_argument("--hull", help="a hull with labels, as `aristotype hull build` writes it")
     parser.add_argument("--seed", type=int, default=default.seed)
     parser.add_argument("--genes", type=int, default=default.genes, help="unconditional genes for quality and memory")

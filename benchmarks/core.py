@@ -27,6 +27,7 @@ class Context:
     paper_model: str = "wyckoff-transformer-mp20-paper"  # the same for the paper's configuration
     crystal_model: str = "crystalformer-mp20"  # the same, a model of crystals
     mpts_model: str | None = None  # a checkpoint folder of the MPTS-52 configuration
+    run: str | None = None  # folder of a run of `aristotype finetune`
     hull: str | None = None  # a hull with labels, as `aristotype hull build` writes it
     seed: int = 0
     genes: int = 10_000  # unconditional genes for quality and memory

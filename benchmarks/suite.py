@@ -8,6 +8,7 @@ from benchmarks.core import Benchmark
 from benchmarks.crystals import crystals_nll, crystals_speed, crystals_validity
 from benchmarks.exchanges import exchanges
 from benchmarks.figures import figures
+from benchmarks.finetuning import finetuning
 from benchmarks.quality import ceiling, quality, quality_json
 from benchmarks.quality_hull import hull, hull_rest
 from benchmarks.quality_mpts import mpts
@@ -66,12 +67,14 @@ BENCHMARKS: dict[str, Benchmark] = {
     "ceiling": ceiling,
     "report": quality_json,
     "figures": figures,
+    "finetune": finetuning,
 }
 ON_REQUEST = frozenset(
     {
         "ceiling",
         "report",
         "figures",
+        "finetune",
         "recovery",
         "recovery-known",
         "starts",

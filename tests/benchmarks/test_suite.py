@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 
 import numpy as np
 import pytest
@@ -100,6 +101,20 @@ def test_figures_are_small_and_repeat_to_the_byte(tiny, tmp_path):
     assert all(content.startswith(b"\x89PNG") and len(content) < figures.MAX_BYTES for content in first)
     run("figures", tiny)
     assert [path.read_bytes() for path in paths] == first
+
+
+def test_a_run_of_finetuning_is_drawn_from_its_log(tiny, tmp_path):
+    line = {"kind": "policy", "reward": -0.2, "reward_spread": 0.1, "rows": 7, "rejected": 1, "kl": 0.5}
+    line |= {"distinct": 1.0, "novel": 0.9, "group_entropy": 3.5, "element_entropy": 4.0}
+    empty = {"kind": "policy", "step": 8, "reward": None, "rejected": 8}  # nothing was learnt from this batch
+    lines = [{**line, "step": step + 1, "reward": -0.2 + 0.01 * step} for step in range(7)]
+    (tmp_path / "log.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in [*lines, empty]))
+    (section,) = run("finetune", dataclasses.replace(tiny, run=str(tmp_path)))
+    assert "| 1 to 5 | -0.180 | 0.500 | 1.000 | 0.900 | 3.500 | 4.000 | 5 |" in section.text
+    assert "| 6 to 7 | -0.145 |" in section.text
+    assert (tiny.images / "finetune.png").read_bytes().startswith(b"\x89PNG")
+    with pytest.raises(Skipped, match="--run DIR"):
+        run("finetune", tiny)
 
 
 @pytest.mark.parametrize("name", NEED_DATA)

@@ -1,7 +1,8 @@
 """Floor 6: the steps wired to a pipeline.
 
-So far `generate`: sample, filter, realise, top up; `initialize`: many geometries of one composition; and the baselines
-with what they need from other floors.
+So far `generate`: sample, filter, realise, top up; `initialize`: many geometries of one composition;
+`score`: how likely known crystals are; `finetune`: sample, relax, judge, learn; and the baselines with what they need
+from other floors.
 """
 
 from aristotype.discover._baselines import BASELINES, make_baseline

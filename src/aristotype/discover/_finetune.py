@@ -123,8 +123,8 @@ def finetune(
     """
     if not isinstance(model, CrystalFormer):
         raise InputError(
-            f"{getattr(model, 'name', model)} is a {type(model).__name__}; only a model of crystals of the family "
-            "crystalformer can be fine-tuned by a reward"
+            f"{getattr(model, 'name', model)} is a {type(model).__name__}; only a model of crystals, "
+            "family crystalformer in its default configuration, can be fine-tuned by a reward"
         )
     out = Path(out)
     if (out / _STATE).exists() and not resume:
