@@ -10,13 +10,15 @@ import numpy as np
 from aristotype.crystal import CrystalTable, gene_keys
 from aristotype.evaluate._bootstrap import share
 from benchmarks import published
-from benchmarks.core import Clock, Context, Outcome, Section
-from benchmarks.data import split
+from benchmarks.core import Clock, Context, Outcome, Section, Skipped
+from benchmarks.data import model, split
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from pymatgen.core import Structure
+
+    from aristotype.crystal import Proposal
 
 CLASSES = ((0, 0, "0"), (1, 2, "1-2"), (3, 5, "3-5"), (6, 10, "6-10"), (11, 10_000, "> 10"))
 """Free coordinates of a gene: from, to, name."""
@@ -26,23 +28,63 @@ BATCH = 10  # genes relaxed side by side
 
 def recovery(context: Context) -> Outcome:
     """Known crystals found again from their genes, from random starts, by free coordinates and trials."""
-    yield _section(context, None, "random starts")
+    yield _section(context, _Sources(), "random starts")
+
+
+def recovery_model(context: Context) -> Outcome:
+    """The same with half of the starts proposed by a model of crystals, and what the model draws without any search."""
+    from aristotype.discover import GeometrySource
+
+    val, drawer = split(context, "val"), model(context.crystal_model)
+    if not getattr(drawer, "draws_geometry", False):
+        raise Skipped(f"{context.crystal_model} draws no geometry: give a model of crystals as --crystal-model")
+    yield _section(
+        context,
+        _Sources(source=GeometrySource.of(context.crystal_model), name=context.crystal_model),
+        f"half of the starts from {context.crystal_model}",
+    )
+    yield Section(title=f"Geometry of {context.crystal_model} as it is drawn", text=_drawn(context, val, drawer))
 
 
 def recovery_known(context: Context) -> Outcome:
     """The same with the geometry of known crystals reused, none of them with a gene of the validation split."""
     val, train = split(context, "val"), split(context, "train")
     known = train.filter(~np.isin(gene_keys(train.genes()), gene_keys(val.genes())))
-    yield _section(context, known, "known templates reused")
+    yield _section(context, _Sources(known=known), "known templates reused")
 
 
-def _section(context: Context, known: CrystalTable | None, title: str) -> Section:
+@dataclass(frozen=True, kw_only=True)
+class _Sources:
+    """Where starts come from, beside random numbers."""
+
+    known: CrystalTable | None = None
+    source: Proposal | None = None
+    name: str = ""  # of the source
+
+
+def _section(context: Context, sources: _Sources, title: str) -> Section:
     val, bench = split(context, "val"), _Bench(context.seed)
     lines = []
     for low, high, name in CLASSES:
         table = _class_of(val, low, high, context)
-        lines += [bench.line(name, table, trials, known) for trials in context.trials]
-    return Section(title=f"Recovery of known crystals, {title}", text=_text(lines, context, known, bench))
+        lines += [bench.line(name, table, trials, sources) for trials in context.trials]
+    return Section(title=f"Recovery of known crystals, {title}", text=_text(lines, context, sources, bench))
+
+
+def _drawn(context: Context, val: CrystalTable, drawer: Any) -> str:
+    """Genes whose one geometry, as the model draws it, is the true one."""
+    from pymatgen.analysis.structure_matcher import StructureMatcher
+
+    matcher = StructureMatcher(ltol=0.2, stol=0.3, angle_tol=5)
+    rows = ["| free coordinates | genes | the true one | CPU s |", "|---|---|---|---|"]
+    for low, high, name in CLASSES:
+        table = _class_of(val, low, high, context)
+        with Clock() as clock:
+            found = drawer.realize(CrystalTable.from_genes(table.genes(), table.ids), seed=context.seed)
+        pairs = zip(table.to_structures(primitive=True), found.to_structures(primitive=True), strict=True)
+        same = sum(bool(matcher.fit(true, one)) for true, one in pairs)
+        rows.append(f"| {name} | {len(table)} | {_share(same, len(table))} | {clock.cpu:.1f} |")
+    return "One crystal a gene, neither searched nor relaxed; 95 % intervals (Wilson).\n\n" + "\n".join(rows)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,7 +118,7 @@ class _Bench:
         self.potential = load_potential("chgnet", device="cpu")
         self.matcher = StructureMatcher(ltol=0.2, stol=0.3, angle_tol=5)
 
-    def line(self, name: str, table: CrystalTable, trials: int, known: CrystalTable | None) -> _Line:
+    def line(self, name: str, table: CrystalTable, trials: int, sources: _Sources) -> _Line:
         from aristotype.realize import MinimaConfig, minima
 
         genes = CrystalTable.from_genes(table.genes(), table.ids)
@@ -88,7 +130,8 @@ class _Bench:
                 keep=min(KEEP, trials),  # of one trial one structure, whatever else was found on the way
                 config=config,
                 energy=self.energy,
-                known=known,
+                known=sources.known,
+                source=sources.source,
                 failures=[],
             )
         true = dict(zip(table.ids, table.to_structures(primitive=True), strict=True))
@@ -156,7 +199,7 @@ def _class_of(table: CrystalTable, low: int, high: int, context: Context) -> Cry
     return table.take(np.sort(chosen))
 
 
-def _text(lines: list[_Line], context: Context, known: CrystalTable | None, bench: _Bench) -> str:
+def _text(lines: list[_Line], context: Context, sources: _Sources, bench: _Bench) -> str:
     head = (
         "| free coordinates | trials | genes | recovered (lowest energy) | one of three | unrelaxed, best minimum | "
         "published, one trial | CPU s: minima | CPU s: relaxation |\n|---|---|---|---|---|---|---|---|---|"
@@ -168,11 +211,12 @@ def _text(lines: list[_Line], context: Context, known: CrystalTable | None, benc
         f"{line.relax_seconds:.0f} |"
         for line in lines
     ]
-    reused = (
-        ""
-        if known is None
-        else f"Reused from {len(known):,} crystals of the train part, those left out whose gene is in mp_20_val. "
-    )
+    reused = ""
+    if sources.known is not None:
+        count = len(sources.known)
+        reused = f"Reused from {count:,} crystals of the train part, those left out whose gene is in mp_20_val. "
+    elif sources.source is not None:
+        reused = f"{sources.name} proposes half of the starts that a trial looks at. "
     return (
         f"Genes of mp_20_val, drawn with seed {context.seed}; the best {KEEP} distinct minima a gene (of 1 trial 1) "
         f"by single points of {bench.potential.name} are relaxed within their symmetry. {reused}Recovered: "

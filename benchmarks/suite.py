@@ -13,7 +13,7 @@ from benchmarks.quality import ceiling, quality, quality_json
 from benchmarks.quality_hull import hull, hull_rest
 from benchmarks.quality_mpts import mpts
 from benchmarks.quality_nll import nll
-from benchmarks.quality_recovery import recovery, recovery_known
+from benchmarks.quality_recovery import recovery, recovery_known, recovery_model
 from benchmarks.quality_rest import at_rest
 from benchmarks.quality_score import scores_by_size
 from benchmarks.quality_starts import starts
@@ -64,6 +64,7 @@ BENCHMARKS: dict[str, Benchmark] = {
     "exchanges": exchanges,
     "recovery": recovery,
     "recovery-known": recovery_known,
+    "recovery-model": recovery_model,
     "ceiling": ceiling,
     "report": quality_json,
     "figures": figures,
@@ -77,6 +78,7 @@ ON_REQUEST = frozenset(
         "finetune",
         "recovery",
         "recovery-known",
+        "recovery-model",
         "starts",
         "rest-225",
         "chemistry",

@@ -31,6 +31,9 @@ def test_known_crystals_are_found_again(monkeypatch):
     monkeypatch.setattr(quality_recovery, "CLASSES", ((1, 2, "1-2"),))
     context = dataclasses.replace(Context(), per_class=10, trials=(1,))
     (alone,), (reused,) = quality_recovery.recovery(context), quality_recovery.recovery_known(context)
-    for section in (alone, reused):
+    searched, drawn = quality_recovery.recovery_model(context)
+    for section in (alone, reused, searched):
         assert "| 1-2 | 1 | 3 | 1.00 (0.44-1.00) | 1.00 (0.44-1.00) |" in section.text
     assert "Reused from 1 crystals" in reused.text
+    assert "crystalformer-mp20 proposes half" in searched.text
+    assert "| 1-2 | 3 | " in drawn.text

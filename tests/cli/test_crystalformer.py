@@ -73,6 +73,18 @@ def test_a_run_ends_in_a_checkpoint_that_holds_its_gene_model(trained):
     assert {settings["model"][name] for name in ("bin_temperature", "offset_spread", "cell_spread")} != {1.0}
 
 
+def test_genes_of_another_family_are_searched_from_it(invoke, trained, tiny_model, tmp_path):
+    asked = ["generate", "--model", tiny_model, "-n", "2", "--source", trained / "best"]
+    result = invoke(*asked, "--out", tmp_path / "found")
+    assert result.exit_code == 0, result.output
+    summary = json.loads((tmp_path / "found" / "summary.json").read_text())
+    assert (summary["geometry"], summary["source"]) == ("search", str(trained / "best"))
+    table = CrystalTable.read(tmp_path / "found" / "crystals.parquet")
+    assert set(table.column("start").to_pylist()) <= {"proposed", "random", "repulsion"}
+    result = invoke(*asked, "--geometry", "quick", "--out", tmp_path / "none")
+    assert result.exit_code == 2 and "is for --geometry search" in " ".join(result.output.split())
+
+
 def test_crystals_are_generated_with_the_geometry_of_the_model(invoke, trained, tmp_path):
     result = invoke("generate", "--model", trained / "best", "-n", "3", "--keep-forced", "--out", tmp_path / "own")
     assert result.exit_code == 0, result.output

@@ -152,3 +152,22 @@ def test_minima_are_searched_and_the_lowest_kept(invoke, genes, tmp_path):
     assert result.exit_code == 2 and "has no column gene" in " ".join(result.output.split())
     result = invoke("realize", genes, "--known", found, "--out", tmp_path / "none.parquet")
     assert result.exit_code == 2 and "give --minima too" in " ".join(result.output.split())
+    result = invoke("realize", genes, "--source", "crystalformer-mp20", "--out", tmp_path / "none.parquet")
+    assert result.exit_code == 2 and "give --minima too" in " ".join(result.output.split())
+
+
+def test_a_model_of_crystals_proposes_starts(invoke, genes, tmp_path):
+    CrystalTable.read(genes)[:2].write(tmp_path / "few.parquet")
+    asked = ["realize", tmp_path / "few.parquet", "--minima", 1, "--trials", 2]
+    found = {}
+    for name, options in (("with", ["--source", "crystalformer-mp20"]), ("without", [])):
+        result = invoke(*asked, *options, "--out", tmp_path / f"{name}.parquet")
+        assert result.exit_code == 0, result.output
+        found[name] = CrystalTable.read(tmp_path / f"{name}.parquet")
+    assert set(found["without"].column("start").to_pylist()) == {"random"}
+    assert set(found["with"].column("start").to_pylist()) <= {"proposed", "random"}
+    assert found["with"].column("objective").to_pylist() != found["without"].column("objective").to_pylist()
+    for wrong, message in (("wyckoff-transformer-mp20", "gives no geometry to genes"), ("nowhere", "no model 'nowhere'")):
+        result = invoke(*asked, "--source", wrong, "--out", tmp_path / "none.parquet")
+        assert result.exit_code == 2 and message in " ".join(result.output.split())
+        assert not (tmp_path / "none.parquet").exists()

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import time
 import warnings
+from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -29,6 +31,14 @@ class Geometry(StrEnum):
     model = "model"
     search = "search"
     quick = "quick"
+
+
+@dataclass(frozen=True)
+class _How:
+    """What was asked for about geometries."""
+
+    geometry: Geometry | None
+    source: str | None
 
 
 DEFAULT_MODEL = "wyckoff-transformer-mp20"
@@ -78,6 +88,7 @@ def generate(
             show_default=False,
         ),
     ] = None,
+    source: types.Source = None,
     force: types.Force = False,
     dry_run: types.DryRun = False,
 ) -> None:
@@ -100,18 +111,24 @@ def generate(
         partial=partial,
     )
     settings: dict[str, Any] = {"seed": seed, "genes_only": genes_only, "keep_forced": keep_forced, "novel": novel}
+    how = _How(geometry, source)
     if dry_run:
-        _estimate(model, number, conditions, settings, geometry, out, force)
+        _estimate(model, number, conditions, settings, how, out, force)
         return
     with output_lock(out):
         refuse_folder(out, force, SUMMARY)
-        result, seconds, geometry = _run(model, number, conditions, settings, geometry)
+        result, seconds, geometry = _run(model, number, conditions, settings, how)
         if not len(result.table):
             raise InputError(f"nothing was generated, and nothing written; {_counts(result)}; loosen the conditions")
         _write(
             result,
             out,
-            {"seconds": round(seconds, 2), "checkpoint": printable(model), "geometry": geometry.value},
+            {
+                "seconds": round(seconds, 2),
+                "checkpoint": printable(model),
+                "geometry": geometry.value,
+                "source": None if source is None else printable(source),
+            },
         )
     _show(result, out, seconds)
     if not result.summary.complete:
@@ -123,7 +140,7 @@ def _run(
     number: int,
     conditions: Any,
     settings: dict[str, Any],
-    geometry: Geometry | None,
+    how: _How,
     report: Callable[[int, str], None] | None = None,
 ) -> tuple[GenerateResult, float, Geometry]:
     """Loads the model and generates, with a progress bar.
@@ -136,9 +153,10 @@ def _run(
 
     loaded = load(model)
     loaded.name = printable(loaded.name)  # a folder's name need not be text, and the column `model` must be
-    geometry = geometry or (Geometry.model if draws_geometry(loaded) else Geometry.search)
+    geometry = how.geometry or (Geometry.model if draws_geometry(loaded) else Geometry.search)
+    realize = _realizer(geometry, how.source, loaded)
     if not settings["genes_only"]:
-        settings = {**settings, "realize": _realizer(geometry, loaded)}
+        settings = {**settings, "realize": realize}
     begin = time.perf_counter()
     with progress("generate", number) as update, warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # that crystals are missing is said in the end
@@ -153,15 +171,19 @@ def _run(
     return result, time.perf_counter() - begin, geometry
 
 
-def _realizer(geometry: Geometry, model: Any) -> Any:
+def _realizer(geometry: Geometry, source: str | None, model: Any) -> Any:
     """What gives genes their geometry; None for the model itself.
 
     Raises:
-        InputError: the model draws genes only.
+        InputError: the model draws genes only, or there is a source and no search.
     """
-    from aristotype.discover import draws_geometry
+    from aristotype.discover import GeometrySource, draws_geometry
     from aristotype.realize import best_minimum, realize
 
+    if source is not None:
+        if geometry is not Geometry.search:
+            raise InputError(f"--source {printable(source)} is for --geometry search, and this is {geometry.value}")
+        return functools.partial(best_minimum, source=GeometrySource.of(source))
     if geometry is Geometry.model:
         if not draws_geometry(model):
             raise InputError(f"{model.name} draws genes without geometry; take --geometry search or quick")
@@ -174,14 +196,14 @@ def _estimate(
     number: int,
     conditions: Any,
     settings: dict[str, Any],
-    geometry: Geometry | None,
+    how: _How,
     out: Path,
     force: bool,
 ) -> None:
     """Makes a few crystals and says what all of them would take."""
     refuse_folder(out, force, SUMMARY)
     few = min(number, _TRIAL)
-    result, seconds, _ = _run(model, few, conditions, settings, geometry)
+    result, seconds, _ = _run(model, few, conditions, settings, how)
     made = result.summary
     if not made.crystals:
         raise InputError(f"nothing would be generated; {_counts(result)}; loosen the conditions")

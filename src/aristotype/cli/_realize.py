@@ -27,6 +27,8 @@ aristotype generate -n 1000 --genes-only --out genes
 aristotype realize genes --out crystals.parquet
 
 aristotype realize genes --minima 3 --known mp_20.parquet --processes 2 --out minima.parquet
+
+aristotype realize genes --minima 1 --trials 4 --source crystalformer-mp20 --out crystals.parquet
 """
 
 
@@ -44,6 +46,7 @@ def realize(
         Path | None,
         typer.Option("--known", metavar="FILE", help="A table of crystals whose geometry minima may start from."),
     ] = None,
+    source: types.Source = None,
     trials: Annotated[
         int | None, typer.Option("--trials", min=1, help="Starts a gene: 4 a round, or 16 of a search for minima.")
     ] = None,
@@ -59,10 +62,10 @@ def realize(
     """
     from aristotype.realize import realize_seconds, without_geometry
 
-    work = _work(minima, known, trials, seed)
+    work = _work(minima, known, source, trials, seed)
     refuse_overwrite(out, force or dry_run)
-    source = read_input([path])
-    table = without_geometry(source.table)
+    given = read_input([path])
+    table = without_geometry(given.table)
     if dry_run:
         left = realize_seconds(table, work) / processes
         say(f"{len(table):,} genes to realise, about {seconds_text(left)}")
@@ -77,7 +80,7 @@ def realize(
         if not len(found):
             shards.remove()
             raise InputError(f"none of {len(table)} genes got a geometry; the first: {failures[0].reason}")
-        lost = source.failures + [(failure.id, failure.reason) for failure in failures]
+        lost = given.failures + [(failure.id, failure.reason) for failure in failures]
         report = write_failures(lost, out)
         found.write(out, force=True)
         shards.remove()
@@ -88,15 +91,24 @@ def realize(
 
 
 def _work(
-    minima: int | None, known: Path | None, trials: int | None, seed: int
+    minima: int | None, known: Path | None, source: str | None, trials: int | None, seed: int
 ) -> Callable[..., tuple[CrystalTable, list[Failure]]]:
     """What is done with a table of genes."""
+    from aristotype.discover import GeometrySource
     from aristotype.realize import MinimaConfig, RealizeConfig, minima_many, realize_many
 
     given: Any = {} if trials is None else {"trials": trials}
     if minima is None:
-        if known is not None:
-            raise ConfigError(f"--known {printable(known)} is for the search for minima; give --minima too")
+        for option, value in (("--known", known), ("--source", source)):
+            if value is not None:
+                raise ConfigError(f"{option} {printable(value)} is for the search for minima; give --minima too")
         return partial(realize_many, seed=seed, config=RealizeConfig(**given))
     crystals = None if known is None else read_whole(known)
-    return partial(minima_many, seed=seed, keep=minima, config=MinimaConfig(**given), known=crystals)
+    return partial(
+        minima_many,
+        seed=seed,
+        keep=minima,
+        config=MinimaConfig(**given),
+        known=crystals,
+        source=None if source is None else GeometrySource.of(source),
+    )

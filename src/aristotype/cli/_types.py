@@ -34,6 +34,16 @@ Split = Annotated[
     ),
 ]
 
+Source = Annotated[
+    str | None,
+    typer.Option(
+        "--source",
+        metavar="MODEL",
+        help="A model of crystals that proposes half of the starts of the search, such as crystalformer-mp20.",
+        show_default=False,
+    ),
+]
+
 SpaceGroups = Annotated[
     list[str] | None,
     typer.Option("--space-group", metavar="N,N", help="Only these space groups.", rich_help_panel=_CONDITIONS),

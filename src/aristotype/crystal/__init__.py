@@ -5,6 +5,7 @@ from aristotype.crystal._checks import MAX_ATOMS, MAX_GAP, Cell
 from aristotype.crystal._cif import cif_text, hermann_mauguin, package_version
 from aristotype.crystal._conditions import Conditions, atomic_number, element_symbol, parse_formula
 from aristotype.crystal._decode import AtomBatch, decode, decode_table, primitive_images, primitive_vectors
+from aristotype.crystal._described import described_as
 from aristotype.crystal._elements import covalent_radii, element_rows
 from aristotype.crystal._encode import DEFAULT_TOLERANCE, encode, encode_arrays
 from aristotype.crystal._equivalence import canonical_crystal, crystal_equivalents, site_descriptions
@@ -73,6 +74,7 @@ __all__ = [
     "crystal_equivalents",
     "decode",
     "decode_table",
+    "described_as",
     "element_rows",
     "element_symbol",
     "encode",

@@ -52,6 +52,25 @@ def reductions(number: int, lattice: Floats) -> list[Operation]:
     return [Operation(np.eye(3, dtype=np.int64), np.zeros(3, np.int64))]
 
 
+def small_changes(number: int) -> list[Operation]:
+    """Proper changes of cell by small integers that keep the standard setting, identity first.
+
+    For triclinic and monoclinic groups they lead from a cell that is reduced, or nearly, to all short ones, and with
+    `SpaceGroup.normalizer` to every relabelling; of other groups only the identity keeps the setting of any cell.
+    """
+    system = space_group(number).crystal_system
+    identity = Operation(np.eye(3, dtype=np.int64), np.zeros(3, np.int64))
+    if system == "triclinic":
+        found = [Operation(from_basis_change(change), np.zeros(3, np.int64)) for change in _SMALL]
+    elif system == "monoclinic":
+        allowed = monoclinic_classes(number)
+        kept = [change for change in _PLANAR if tuple((change % 2).ravel().tolist()) in allowed]
+        found = [_monoclinic_operation(change, allowed) for change in kept]
+    else:
+        return [identity]
+    return [identity, *(one for one in found if (one.linear != identity.linear).any())]
+
+
 def from_basis_change(change: Integers) -> Integers:
     """Linear part of the operation on coordinates that belongs to new vectors `change @ old` (rows)."""
     return np.rint(np.linalg.inv(change).T).astype(np.int64)

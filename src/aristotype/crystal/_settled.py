@@ -62,7 +62,7 @@ def settled_descriptions(table: CrystalTable, *, any_letters: bool = False) -> S
     """
     table.check_geometry()
     genes = table.genes()
-    free = _padded_free(table, genes)
+    free = padded_free(table, genes)
     cells = cell_matrix(table.lattice)
     parts = []
     for number in np.unique(genes.space_group).tolist():
@@ -71,7 +71,7 @@ def settled_descriptions(table: CrystalTable, *, any_letters: bool = False) -> S
             basis=cells[rows],
             letters=genes.wyckoffs[rows],
             elements=genes.elements[rows],
-            points=_points(number, genes.wyckoffs[rows], free[rows]),
+            points=points_of_group(number, genes.wyckoffs[rows], free[rows]),
             owner=rows,
         )
         parts.append(_settled(number, _reduced(number, start) if number <= _LAST_OBLIQUE else start, any_letters))
@@ -87,14 +87,23 @@ def settled_descriptions(table: CrystalTable, *, any_letters: bool = False) -> S
     )
 
 
-def _padded_free(table: CrystalTable, genes: GeneBatch) -> Floats:
+def padded_free(table: CrystalTable, genes: GeneBatch) -> Floats:
     """(n, S, 3) free parameters of each site, 0 beyond its freedom."""
     out = np.zeros((*genes.wyckoffs.shape, 3))
     out[np.arange(3) < genes.freedoms[..., None]] = table.ragged("free")[0]
     return out
 
 
-def _points(number: int, letters: NDArray[np.int8], free: Floats) -> Floats:
+def points_of(genes: GeneBatch, free: Floats) -> Floats:
+    """(n, S, 3) the point that stands for each site of genes of any groups, from free parameters (n, S, 3)."""
+    out = np.zeros(free.shape)
+    for number in np.unique(genes.space_group).tolist():
+        rows = np.flatnonzero(genes.space_group == number)
+        out[rows] = points_of_group(number, genes.wyckoffs[rows], free[rows])
+    return out
+
+
+def points_of_group(number: int, letters: NDArray[np.int8], free: Floats) -> Floats:
     """(r, S, 3) the point that stands for each site."""
     out = np.zeros(free.shape)
     for letter in np.unique(letters[letters >= 0]).tolist():
@@ -140,10 +149,10 @@ def _settled(number: int, part: _Part, any_letters: bool) -> Settled:
     basis = np.linalg.inv(linear).transpose(0, 2, 1)[operation] @ part.basis[row]
     constraints = lattice_constraints(number)
     lattice = constraints.expand(constraints.reduce(cell_parameters(basis), tolerance=_CLOSE))
-    return Settled(genes, _read(genes, points), lattice, part.owner[row])
+    return Settled(genes, read_points(genes, points), lattice, part.owner[row])
 
 
-def _read(genes: GeneBatch, points: Floats) -> Floats:
+def read_points(genes: GeneBatch, points: Floats) -> Floats:
     """Free parameters (m, S, 3) of points."""
     out = np.zeros(points.shape)
     rows, sites = np.nonzero(genes.wyckoffs >= 0)

@@ -1,8 +1,8 @@
 """Floor 6: the steps wired to a pipeline.
 
 So far `generate`: sample, filter, realise, top up; `initialize`: many geometries of one composition;
-`score`: how likely known crystals are; `finetune`: sample, relax, judge, learn; and the baselines with what they need
-from other floors.
+`score`: how likely known crystals are; `finetune`: sample, relax, judge, learn; a model of
+crystals as a source of geometries; and the baselines with what they need from other floors.
 """
 
 from aristotype.discover._baselines import BASELINES, make_baseline
@@ -21,6 +21,7 @@ from aristotype.discover._initialize import StartGenerator, initialize
 from aristotype.discover._rewards import EnergyAboveHull, Reward, density, reward_named, rewards_of
 from aristotype.discover._score import Scores, score, typicality
 from aristotype.discover._score_report import extremes, score_report
+from aristotype.discover._source import GeometrySource
 
 __all__ = [
     "BASELINES",
@@ -29,6 +30,7 @@ __all__ = [
     "FinetuneResult",
     "GenerateResult",
     "GenerateSummary",
+    "GeometrySource",
     "Realizer",
     "Reward",
     "Scores",

@@ -18,6 +18,7 @@ from aristotype.realize._known import KnownCrystals
 from aristotype.realize._minima_config import MinimaConfig
 from aristotype.realize._minimise import cheap_energies, minimise
 from aristotype.realize._output import with_geometry
+from aristotype.realize._proposed import proposed
 from aristotype.realize._random import row_keys
 from aristotype.realize._realize import _expected_volume, _refuse_crystals, _unfit, realize
 from aristotype.realize._shapes import letter_keys
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from aristotype.crystal import Energy
+    from aristotype.crystal import Energy, Proposal
     from aristotype.realize._atoms import Floats, Ints
     from aristotype.realize._solve import Geometry
 
@@ -40,7 +41,7 @@ _NEAR = 45
 """Atoms around an atom within the reach of the cheap energy, about."""
 _PUSHED = 0.05
 """Angstrom: tolerance at which a minimum that has all but risen to a higher symmetry must have its gene."""
-RANDOM, REPULSION = "random", "repulsion"
+RANDOM, REPULSION, PROPOSED = "random", "repulsion", "proposed"
 """Where a minimum comes from, if not from a known crystal, whose id stands there then."""
 
 
@@ -52,6 +53,7 @@ def minima(
     config: MinimaConfig | None = None,
     energy: Energy | None = None,
     known: CrystalTable | None = None,
+    source: Proposal | None = None,
     failures: list[Failure] | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> CrystalTable:
@@ -76,20 +78,23 @@ def minima(
             an interatomic potential; a minimum without an energy (NaN) comes last.
         known: crystals whose geometry may be reused: where one has the template of a gene, the nearest ones by their
             elements are the gene's first trials (`reused` of them), with their volumes scaled.
+        source: proposes geometries, for example a model of crystals: a share (`proposed`) of the starts that each trial
+            looks at, beside random ones. It is called with genes of new ids; a gene that it gives no crystal for keeps
+            its random starts. What it gives for a row must depend on the row and the seed alone.
         failures: a list that takes the genes that got no geometry, with their reasons; None warns about them.
         progress: called with the genes done and all genes, now and then.
 
     Returns:
         minima in the order of their genes, best first, with ids `<id>-1`, `<id>-2`, ..., the columns of the genes, and
         `gene` (id of the gene), `rank` (from 1), `objective` (cheap energy an atom, in its own unit), `cheap_energy`
-        (eV/atom by `energy`, null without), `start` (`random`, `repulsion` for the geometry of `realize`, or the id of
-        the known crystal that it comes from), `gene_distinct` (whether the crystal has its gene also when it is encoded
-        at 0.1 Angstrom, the tolerance by which genes are read from crystals; those that have stand first, since others
-        are crystals of another gene, distorted a little), `min_distance_ratio`, `volume_per_atom` and `gene_kept` as in
-        `realize`.
+        (eV/atom by `energy`, null without), `start` (`random`, `proposed` by the source, `repulsion` for the geometry
+        of `realize`, or the id of the known crystal that it comes from), `gene_distinct` (whether the crystal has its
+        gene also when it is encoded at 0.1 Angstrom, the tolerance by which genes are read from crystals; those that
+        have stand first, since others are crystals of another gene, distorted a little), `min_distance_ratio`,
+        `volume_per_atom` and `gene_kept` as in `realize`.
 
     Raises:
-        TableError: a row has a geometry already, or a known crystal has none.
+        TableError: a row has a geometry already, a known crystal has none, or a source gives a crystal of another gene.
         ConfigError: `keep` is less than 1.
     """
     config = config or MinimaConfig()
@@ -100,7 +105,7 @@ def minima(
     lost = [Failure(index=row, id=names[row], reason=why) for row, why in _unfit(table, config.repulsion).items()]
     fit = np.setdiff1d(np.arange(len(table)), [failure.index for failure in lost])
     genes = table.take(fit)
-    search = _Search(genes, seed, config, max(keep, config.judged if energy else 1), known)
+    search = _Search(genes, seed, config, max(keep, config.judged if energy else 1), known, source)
     found = search.run((lambda done: progress(done + len(lost), len(table))) if progress else (lambda done: None))
     lost += [Failure(index=int(fit[f.index]), id=f.id, reason=f.reason) for f in search.failures]
     _tell(lost, table, failures)
@@ -112,6 +117,7 @@ def best_minimum(
     *,
     seed: int,
     config: MinimaConfig | None = None,
+    source: Proposal | None = None,
     failures: list[Failure] | None = None,
 ) -> CrystalTable:
     """The best minimum of every gene, under the gene's own id: a realisation like `realize`, and nearer to the truth.
@@ -120,12 +126,14 @@ def best_minimum(
         table: genes.
         seed: any integer.
         config: settings; by default those of `minima` with one trial.
+        source: proposes geometries, as for `minima`.
         failures: a list that takes the genes that got no geometry; None warns about them.
 
     Raises:
         TableError: a row has a geometry already.
     """
-    found = minima(table, seed=seed, keep=1, config=config or MinimaConfig(trials=1), failures=failures)
+    config = config or MinimaConfig(trials=1)
+    found = minima(table, seed=seed, keep=1, config=config, source=source, failures=failures)
     names = found.column("gene").to_pylist()
     return found.with_columns(id=pa.array(names, pa.string())).without_columns(["gene", "rank", "cheap_energy"])
 
@@ -174,7 +182,13 @@ class _Search:
     """The state of one call."""
 
     def __init__(
-        self, table: CrystalTable, seed: int, config: MinimaConfig, most: int, known: CrystalTable | None
+        self,
+        table: CrystalTable,
+        seed: int,
+        config: MinimaConfig,
+        most: int,
+        known: CrystalTable | None,
+        source: Proposal | None,
     ) -> None:
         self._table, self._seed, self._config, self._most = table, seed, config, most
         self._genes = table.genes()
@@ -183,6 +197,7 @@ class _Search:
         self._letters = letter_keys(self._genes)
         self._volume = _expected_volume(self._atoms)
         self._known = KnownCrystals.of(known) if known is not None and config.reused else None
+        self._source = source if config.proposed else None
         self.failures: list[Failure] = []
 
     def run(self, report: Callable[[int], None]) -> _Found:
@@ -214,8 +229,11 @@ class _Search:
         """Distinct accepted minima of some genes; with the shapes of the starts held, or free."""
         config, atoms = self._config, self._atoms.take(rows)
         letters = [self._letters[row] for row in rows.tolist()]
-        trials, starts = heats(atoms, self._keys[rows], letters, self._volume[rows], config, held=held)
-        names = self._reuse(rows, trials, starts)
+        others = proposed(self._source, self._table.take(rows), self._seed, config) if self._source else None
+        trials, starts, given = heats(
+            atoms, self._keys[rows], letters, self._volume[rows], config, held=held, others=others
+        )
+        names = dict.fromkeys(np.flatnonzero(given).tolist(), PROPOSED) | self._reuse(rows, trials, starts)
         ends = minimise(trials, starts, config.steps, held=held)
         bad = ~((ends.closest >= config.min_ratio) & np.isfinite(ends.energy))
         value = np.where(bad, np.inf, ends.energy)

@@ -18,7 +18,9 @@ class MinimaConfig:
     trials: int = 16
     """Starts a gene that are followed to a minimum."""
     screened: int = 16
-    """Random starts of each trial that are looked at."""
+    """Starts of each trial that are looked at: random ones, unless a source proposes some of them."""
+    proposed: float = 0.5
+    """Share of these that a source proposes, where one is given; rounded up."""
     raced: int = 4
     """Of those, the ones that are followed for a few steps, before the best of them is followed to its minimum."""
     heat: int = 20
@@ -45,6 +47,7 @@ class MinimaConfig:
     def __post_init__(self) -> None:
         _inside("distinct", self.distinct, 0.0, 1.0)
         _inside("volume_spread", self.volume_spread, 0.0, 0.5)
+        _inside("proposed", self.proposed, 0.0, 1.0)
         for name, highest in (("trials", 10_000), ("heat", 10_000), ("steps", 10_000), ("judged", 1000)):
             _inside(name, getattr(self, name), 1, highest)
         _inside("reused", self.reused, 0, 1000)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import pickle
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from concurrent.futures import Executor
 
     from aristotype._shards import Shards
+    from aristotype.crystal import Proposal
 
 _ATOMS, _ROWS = 5000, 256
 _SEARCHED_ATOMS, _SEARCHED_ROWS = 500, 32  # a minimum costs a hundred times as much
@@ -117,6 +119,7 @@ def minima_many(
     keep: int = 3,
     config: MinimaConfig | None = None,
     known: CrystalTable | None = None,
+    source: Proposal | None = None,
     processes: int = 1,
     shards: Shards | None = None,
     executor: Executor | None = None,
@@ -130,6 +133,7 @@ def minima_many(
         keep: distinct minima a gene, at most.
         config: settings.
         known: crystals whose geometry may be reused.
+        source: proposes geometries, as for `minima`; it is pickled, and its pickle must say what decides its proposals.
         processes: worker processes, one thread each.
         shards: where finished chunks are kept, so that a run that was stopped goes on where it was.
         executor: runs the work instead of processes of our own.
@@ -149,8 +153,11 @@ def minima_many(
     found = map_table(
         _minima_chunk,
         without_geometry(table),
-        _Search(seed, keep, config, packed),
-        identity=["minima", seed, keep, asdict(config), packed and hashlib.sha256(packed).hexdigest()],
+        _Search(seed, keep, config, packed, source),
+        identity=[
+            *("minima", seed, keep, asdict(config), packed and hashlib.sha256(packed).hexdigest()),
+            None if source is None else hashlib.sha256(pickle.dumps(source)).hexdigest(),
+        ],
         atoms=_SEARCHED_ATOMS,
         rows=_SEARCHED_ROWS,
         processes=processes,
@@ -210,6 +217,7 @@ class _Search:
     keep: int
     config: MinimaConfig
     known: bytes | None
+    source: Proposal | None
 
 
 @lru_cache(maxsize=1)
@@ -221,7 +229,15 @@ def _minima_chunk(table: CrystalTable, settings: _Search) -> CrystalTable:
     """The minima of all rows; rows without one say why."""
     lost: list[Failure] = []
     known = None if settings.known is None else _unpacked(settings.known)
-    found = minima(table, seed=settings.seed, keep=settings.keep, config=settings.config, known=known, failures=lost)
+    found = minima(
+        table,
+        seed=settings.seed,
+        keep=settings.keep,
+        config=settings.config,
+        known=known,
+        source=settings.source,
+        failures=lost,
+    )
     failed = table.take([failure.index for failure in lost])
     reasons = [None] * len(found) + [failure.reason for failure in lost]
     return CrystalTable.concatenate([found, failed]).with_columns({_REASON: pa.array(reasons, pa.string())})

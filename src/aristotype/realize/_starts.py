@@ -16,8 +16,9 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from aristotype.realize._atoms import Atoms, Floats
+    from aristotype.realize._atoms import Atoms, Floats, Ints
     from aristotype.realize._minima_config import MinimaConfig
+    from aristotype.realize._proposed import Proposed
 
 _PURPOSE = 1 << 33
 """Streams of random numbers from here on are for these starts, one a trial."""
@@ -64,25 +65,45 @@ def heats(
     config: MinimaConfig,
     *,
     held: bool,
-) -> tuple[Atoms, Geometry]:
-    """The start of each trial, `trials` a gene: the best of several after a look, and after a short descent."""
+    others: Proposed | None = None,
+) -> tuple[Atoms, Geometry, NDArray[np.bool_]]:
+    """The start of each trial, `trials` a gene: the best of several after a look, and after a short descent.
+
+    Args:
+        atoms: of n genes.
+        keys: as in `drawn`.
+        letters: as in `drawn`.
+        volume: as in `drawn`.
+        config: settings.
+        held: whether shapes of cells stay as they are.
+        others: starts that take the place of random ones.
+
+    Returns:
+        the trials, their starts, and which of them (n * trials,) are from `others`.
+    """
     starts = drawn(atoms, keys, letters, volume, config)
     many = _repeated(atoms, config.trials * config.screened)
+    given = np.zeros(len(many), bool)
+    if others is not None:
+        starts.put(many, others.places, others.geometry)
+        given[others.places] = True
     if config.raced < config.screened:
-        starts = _best(many, starts, cheap_energies(many, starts), config.screened, config.raced)
+        best = _best(cheap_energies(many, starts), config.screened, config.raced)
+        starts, given = starts.take(many, best), given[best]
         many = _repeated(atoms, config.trials * config.raced)
     if config.raced > 1:
         ends = minimise(many, starts, config.heat, held=held)
-        starts = _best(many, ends.geometry, ends.energy, config.raced, 1)
+        best = _best(ends.energy, config.raced, 1)
+        starts, given = ends.geometry.take(many, best), given[best]
         many = _repeated(atoms, config.trials)
-    return many, starts
+    return many, starts, given
 
 
 def _repeated(atoms: Atoms, times: int) -> Atoms:
     return atoms.take(np.repeat(np.arange(len(atoms)), times))
 
 
-def _best(atoms: Atoms, geometry: Geometry, energy: Floats, of: int, kept: int) -> Geometry:
-    """The `kept` geometries of lowest energy of each `of`, the lowest first."""
+def _best(energy: Floats, of: int, kept: int) -> Ints:
+    """Places of the `kept` lowest energies of each `of`, the lowest first."""
     order = np.argsort(energy.reshape(-1, of), axis=1, kind="stable")[:, :kept]
-    return geometry.take(atoms, (order + of * np.arange(len(order))[:, None]).reshape(-1))
+    return (order + of * np.arange(len(order))[:, None]).reshape(-1)
