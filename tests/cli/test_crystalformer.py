@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from aristotype.crystal import CrystalTable
+from aristotype.crystal import Crystal, CrystalTable
 from aristotype.models import load
 from aristotype.realize import RealizeConfig, realize
 
@@ -71,6 +72,78 @@ def test_a_run_ends_in_a_checkpoint_that_holds_its_gene_model(trained):
     assert settings["genes"]["family"] == "wyckoff-transformer"
     assert "calibrated on validation crystals" in (trained / "best" / "README.md").read_text()
     assert {settings["model"][name] for name in ("bin_temperature", "offset_spread", "cell_spread")} != {1.0}
+
+
+def test_a_known_part_is_kept(invoke, trained, tmp_path):
+    known = Crystal(
+        space_group=136, elements=(8,), wyckoffs=(5,), free=(0.31,), lattice=(4.6, 4.6, 3.0, 90.0, 90.0, 90.0), id="o"
+    )
+    CrystalTable.from_crystals([known]).write(tmp_path / "known.parquet")
+    asked = ["generate", "--model", trained / "best", "-n", "3", "--keep-forced", "--sites", "2"]
+    for name, options in (("held", []), ("free", ["--free-cell"])):
+        part = ["--partial-crystal", tmp_path / "known.parquet", *options]
+        result = invoke(*asked, *part, "--out", tmp_path / name)
+        assert result.exit_code == 0, result.output
+        table = CrystalTable.read(tmp_path / name / "crystals.parquet")
+        assert len(table) == 3
+        for crystal in table:
+            assert (5, 8, (0.31,)) in zip(crystal.wyckoffs, crystal.elements, crystal.site_free, strict=True)
+        held = [np.allclose(crystal.lattice, known.lattice, atol=1e-6) for crystal in table]
+        assert all(held) if name == "held" else not any(held)
+        summary = json.loads((tmp_path / name / "summary.json").read_text())
+        assert summary["conditions"]["partial_crystal"]["sites"] == [["O", "f", 0.31]]
+        again = invoke(*asked, *part, "--out", tmp_path / f"{name}-again")
+        assert again.exit_code == 0
+        assert CrystalTable.read(tmp_path / f"{name}-again" / "crystals.parquet") == table
+
+
+def test_a_structure_file_holds_a_known_part(invoke, trained, tmp_path):
+    sodium = Crystal(space_group=225, elements=(11,), wyckoffs=(0,), free=(), lattice=(5.6, 5.6, 5.6, 90, 90, 90))
+    table = CrystalTable.from_crystals([sodium])
+    table.write(tmp_path / "cif", format="cif")
+    (file,) = (tmp_path / "cif").glob("*.cif")
+    asked = ["generate", "--model", trained / "best", "-n", "2", "--formula", "NaCl", "--keep-forced"]
+    result = invoke(*asked, "--partial-crystal", file, "--out", tmp_path / "salt")
+    assert result.exit_code in (0, 1), result.output  # there may be one arrangement only
+    for crystal in CrystalTable.read(tmp_path / "salt" / "crystals.parquet"):
+        assert (0, 11) in zip(crystal.wyckoffs, crystal.elements, strict=True)
+        assert crystal.lattice == pytest.approx(sodium.lattice)
+
+
+def test_a_known_part_that_cannot_be_kept_is_refused(invoke, trained, tiny_model, tmp_path):
+    sodium = Crystal(space_group=225, elements=(11,), wyckoffs=(0,), free=(), lattice=(5.6, 5.6, 5.6, 90, 90, 90))
+    table = CrystalTable.from_crystals([sodium])
+    table.write(tmp_path / "one.parquet")
+    CrystalTable.from_genes(table.genes()).write(tmp_path / "gene.parquet")
+    table[:0].write(tmp_path / "empty.parquet")
+    odd = CrystalTable.from_crystals([replace(sodium, elements=(84,))])
+    odd.write(tmp_path / "odd.parquet")
+    table.write(tmp_path / "cif", format="cif")
+    (file,) = (tmp_path / "cif").glob("*.cif")
+    mixed = tmp_path / "mixed.cif"
+    mixed.write_text(file.read_text().rstrip().removesuffix(" 1") + " 0.5\n")
+    own, genes = trained / "best", tiny_model
+    for model, name, options, message in (
+        (own, "one.parquet", ["--space-group", "62"], "is of space group 225"),
+        (own, "one.parquet", ["--formula", "LiCl"], "holds an element that the other conditions exclude"),
+        (own, "one.parquet", ["--genes-only"], "which would lose them"),
+        (own, "one.parquet", ["--geometry", "search"], "which would lose them"),
+        (own, "one.parquet", ["--partial", tmp_path / "one.parquet"], "give one of them"),
+        (own, "gene.parquet", [], "is a gene, which has no coordinates"),
+        (own, "empty.parquet", [], "holds 0 crystals"),
+        (own, "odd.parquet", [], "Po is in the partial crystal but not among"),
+        (own, "mixed.cif", [], "partially occupied"),
+        (own, "none.cif", [], "does not exist"),
+        (genes, "one.parquet", [], "which would lose them; take a model of crystals"),
+    ):
+        asked = ["generate", "--model", model, "-n", "1", "--partial-crystal", tmp_path / name, *options]
+        result = invoke(*asked, "--out", tmp_path / "out")
+        assert result.exit_code == 2, (message, result.output)
+        assert message in " ".join(result.output.split()), result.output
+        assert not (tmp_path / "out").exists()
+    result = invoke("generate", "--model", own, "-n", "1", "--free-cell", "--out", tmp_path / "out")
+    assert result.exit_code == 2
+    assert "give --partial-crystal too" in " ".join(result.output.split())
 
 
 def test_genes_of_another_family_are_searched_from_it(invoke, trained, tiny_model, tmp_path):

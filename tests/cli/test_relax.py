@@ -167,7 +167,10 @@ def test_a_model_of_crystals_proposes_starts(invoke, genes, tmp_path):
     assert set(found["without"].column("start").to_pylist()) == {"random"}
     assert set(found["with"].column("start").to_pylist()) <= {"proposed", "random"}
     assert found["with"].column("objective").to_pylist() != found["without"].column("objective").to_pylist()
-    for wrong, message in (("wyckoff-transformer-mp20", "gives no geometry to genes"), ("nowhere", "no model 'nowhere'")):
+    for wrong, message in (
+        ("wyckoff-transformer-mp20", "gives no geometry to genes"),
+        ("nowhere", "no model 'nowhere'"),
+    ):
         result = invoke(*asked, "--source", wrong, "--out", tmp_path / "none.parquet")
         assert result.exit_code == 2 and message in " ".join(result.output.split())
         assert not (tmp_path / "none.parquet").exists()

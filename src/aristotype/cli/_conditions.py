@@ -12,7 +12,7 @@ from aristotype.errors import InputError
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from aristotype.crystal import Conditions, GeneBatch
+    from aristotype.crystal import Conditions, CrystalTable, GeneBatch, PartialCrystal
 
 _FORM = "A2B_tP6_136_f_a: formula, Pearson symbol, space group, then the letters of each element"
 
@@ -29,6 +29,8 @@ def build_conditions(
     max_atoms: int | None = None,
     template: str | None = None,
     partial: Path | None = None,
+    partial_crystal: Path | None = None,
+    free_cell: bool = False,
 ) -> Conditions:
     """The conditions that the options ask for.
 
@@ -37,6 +39,9 @@ def build_conditions(
     """
     from aristotype.crystal import Conditions
 
+    if free_cell and partial_crystal is None:
+        raise InputError("--free-cell is for a partial crystal; give --partial-crystal too")
+    known = None if partial_crystal is None else _known_part(partial_crystal, free_cell)
     return Conditions(
         space_groups=None if not space_group else [_group(text) for text in _items("--space-group", space_group)],
         allowed_elements=None if not elements else _items("--elements", elements),
@@ -47,7 +52,8 @@ def build_conditions(
         num_sites=sites,
         max_atoms=max_atoms,
         template=None if template is None else read_template(template),
-        partial=None if partial is None else _one_gene("--partial", partial),
+        partial=None if partial is None else _one_row("--partial", partial).genes(),
+        partial_crystal=known,
     )
 
 
@@ -73,7 +79,7 @@ def read_template(text: str) -> GeneBatch:
         InputError: it is neither.
     """
     if Path(text).exists():
-        return _one_gene("--template", Path(text))
+        return _one_row("--template", Path(text)).genes()
     return parse_label(text)
 
 
@@ -128,11 +134,19 @@ def _letters(word: str, label: str) -> list[str]:
     return [letter for count, letter in re.findall(r"(\d*)([a-zA])", word) for _ in range(int(count or 1))]
 
 
-def _one_gene(option: str, path: Path) -> GeneBatch:
-    """The gene of a file with one crystal."""
+def _known_part(path: Path, free_cell: bool) -> PartialCrystal:
+    """All sites of a file with one crystal, and its cell unless that is free."""
+    from aristotype.crystal import PartialCrystal
+
+    row = _one_row("--partial-crystal", path)[0]
+    return PartialCrystal.of(row, lattice=not free_cell)
+
+
+def _one_row(option: str, path: Path) -> CrystalTable:
+    """A file with one crystal."""
     from aristotype.crystal import CrystalTable, encode
 
     table = CrystalTable.read(path) if path.suffix.lower() == ".parquet" else encode(path)
     if len(table) != 1:
         raise InputError(f"{option} {printable(path)} holds {len(table)} crystals; give a file with one")
-    return table.genes()
+    return table

@@ -56,6 +56,8 @@ aristotype generate -n 50 --space-group 225,216 --elements Li,Mg,O --out halite 
 aristotype generate -n 16 --formula LiFePO4 --max-atoms 28 --out olivine
 
 aristotype generate -n 20 --template A2B_tP6_136_f_a --seed 7 --out rutile
+
+aristotype generate --model crystalformer-mp20 -n 10 --partial-crystal framework.cif --out filled
 """
 
 
@@ -73,6 +75,8 @@ def generate(
     max_atoms: types.MaxAtoms = None,
     template: types.Template = None,
     partial: types.Partial = None,
+    partial_crystal: types.PartialCrystal = None,
+    free_cell: types.FreeCell = False,
     seed: types.Seed = 0,
     genes_only: Annotated[bool, typer.Option("--genes-only", help="Stop before geometry; write no CIF.")] = False,
     novel: Annotated[bool, typer.Option("--novel", help="Leave out what the model was trained on.")] = False,
@@ -109,6 +113,8 @@ def generate(
         max_atoms=max_atoms,
         template=template,
         partial=partial,
+        partial_crystal=partial_crystal,
+        free_cell=free_cell,
     )
     settings: dict[str, Any] = {"seed": seed, "genes_only": genes_only, "keep_forced": keep_forced, "novel": novel}
     how = _How(geometry, source)

@@ -84,6 +84,19 @@ Template = Annotated[
         rich_help_panel=_CONDITIONS,
     ),
 ]
+PartialCrystal = Annotated[
+    Path | None,
+    typer.Option(
+        "--partial-crystal",
+        metavar="FILE",
+        help="Sites that must be where they are, in this cell: a structure file or a table with one row.",
+        rich_help_panel=_CONDITIONS,
+    ),
+]
+FreeCell = Annotated[
+    bool,
+    typer.Option("--free-cell", help="The cell of the partial crystal is not known.", rich_help_panel=_CONDITIONS),
+]
 Partial = Annotated[
     Path | None,
     typer.Option(

@@ -10,6 +10,7 @@ from aristotype.crystal._elements import covalent_radii, element_rows
 from aristotype.crystal._encode import DEFAULT_TOLERANCE, encode, encode_arrays
 from aristotype.crystal._equivalence import canonical_crystal, crystal_equivalents, site_descriptions
 from aristotype.crystal._export import MANIFEST, export, file_names, to_atoms, to_structures, write_files
+from aristotype.crystal._frames import Frames, frames_of, out_of_frames
 from aristotype.crystal._gauge import fix_gauge, floating_dimension
 from aristotype.crystal._gene_settings import setting_of, settings_of
 from aristotype.crystal._genes import (
@@ -33,11 +34,13 @@ from aristotype.crystal._labels import (
 )
 from aristotype.crystal._minkowski import reduce_cells
 from aristotype.crystal._parallel import map_table, pack, start_worker, unpack
+from aristotype.crystal._partial_crystal import PartialCrystal
 from aristotype.crystal._protocols import Energy, Proposal, Score
 from aristotype.crystal._read import is_structure_file
 from aristotype.crystal._rows import Crystal, Gene
 from aristotype.crystal._schema import SCHEMA_VERSION, centring_orders
 from aristotype.crystal._settled import Settled, settled_descriptions
+from aristotype.crystal._sites import read_free
 from aristotype.crystal._standardise import Failure
 from aristotype.crystal._table import CrystalTable
 
@@ -58,8 +61,10 @@ __all__ = [
     "CrystalTable",
     "Energy",
     "Failure",
+    "Frames",
     "Gene",
     "GeneBatch",
+    "PartialCrystal",
     "Proposal",
     "Score",
     "Settled",
@@ -85,11 +90,13 @@ __all__ = [
     "fix_gauge",
     "floating_dimension",
     "formulas",
+    "frames_of",
     "from_box",
     "gene_keys",
     "hermann_mauguin",
     "is_structure_file",
     "map_table",
+    "out_of_frames",
     "pack",
     "package_version",
     "parse_formula",
@@ -98,6 +105,7 @@ __all__ = [
     "primitive_vectors",
     "protostructure_labels",
     "prototype_labels",
+    "read_free",
     "reduce_cells",
     "reduced_formula",
     "setting_of",

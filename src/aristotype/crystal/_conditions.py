@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from copy import copy
 from dataclasses import dataclass, field
 from functools import reduce
 from math import gcd
 from numbers import Real
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from aristotype.crystal._genes import GeneBatch
 from aristotype.errors import InputError
 from aristotype.symmetry import check_group
+
+if TYPE_CHECKING:
+    from aristotype.crystal._partial_crystal import PartialCrystal
 
 _SYMBOLS = (
     "X H He Li Be B C N O F Ne Na Mg Al Si P S Cl Ar K Ca Sc Ti V Cr Mn Fe Co Ni Cu Zn Ga Ge As Se Br Kr Rb Sr Y "
@@ -96,6 +100,7 @@ class Conditions:
     max_atoms: int | None = None  # atoms of the primitive cell
     template: GeneBatch | None = field(default=None, compare=False)  # one gene; its elements are not looked at
     partial: GeneBatch | None = field(default=None, compare=False)  # one gene, sites that must be there
+    partial_crystal: PartialCrystal | None = None  # sites that must be where they are; `partial` holds them as a gene
 
     def __init__(
         self,
@@ -110,6 +115,7 @@ class Conditions:
         max_atoms: int | None = None,
         template: GeneBatch | None = None,
         partial: GeneBatch | None = None,
+        partial_crystal: PartialCrystal | None = None,
     ) -> None:
         for name, given in (
             ("space_groups", space_groups),
@@ -133,7 +139,8 @@ class Conditions:
             "num_sites": _positive("number of sites", num_sites),
             "max_atoms": _positive("number of atoms", max_atoms),
             "template": _single("template", template),
-            "partial": _single("partial crystal", partial),
+            "partial": _single("partial crystal", _known_sites(partial, partial_crystal)),
+            "partial_crystal": partial_crystal,
         }
         for name, value in values.items():
             object.__setattr__(self, name, value)
@@ -150,6 +157,12 @@ class Conditions:
     def is_free(self) -> bool:
         """Whether nothing is constrained."""
         return self == Conditions() and self.template is None and self.partial is None
+
+    def without_geometry(self) -> Conditions:
+        """The same for a model of genes: of a partial crystal its sites as a partial gene."""
+        bare = copy(self)
+        object.__setattr__(bare, "partial_crystal", None)
+        return bare
 
     def elements(self, vocabulary: Iterable[int]) -> frozenset[int]:
         """Elements of a vocabulary that the conditions leave possible."""
@@ -186,6 +199,13 @@ def _positive(name: str, value: int | None) -> int | None:
     if value is not None and not (_is_whole(value) and value >= 1):
         raise InputError(f"the {name} is {value}; it must be a whole number of at least 1")
     return None if value is None else int(value)
+
+
+def _known_sites(partial: GeneBatch | None, crystal: PartialCrystal | None) -> GeneBatch | None:
+    """What is known of the gene."""
+    if partial is not None and crystal is not None:
+        raise InputError("a partial gene and a partial crystal are given; give one of them")
+    return partial if crystal is None else crystal.genes
 
 
 def _single(name: str, genes: GeneBatch | None) -> GeneBatch | None:

@@ -6,13 +6,13 @@ crystals as a source of geometries; and the baselines with what they need from o
 """
 
 from aristotype.discover._baselines import BASELINES, make_baseline
+from aristotype.discover._describe import describe_conditions
 from aristotype.discover._finetune import FinetuneResult, finetune
 from aristotype.discover._generate import (
     PATIENCE,
     GenerateResult,
     GenerateSummary,
     Realizer,
-    describe_conditions,
     draws_geometry,
     generate,
     with_own_geometry,

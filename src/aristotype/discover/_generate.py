@@ -21,17 +21,17 @@ from aristotype.crystal import (
     CrystalTable,
     Failure,
     GeneBatch,
-    element_symbol,
     formulas,
     gene_keys,
     package_version,
     protostructure_labels,
 )
+from aristotype.discover._describe import describe_conditions
 from aristotype.errors import InputError
 from aristotype.symmetry import forced, tables
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Set
+    from collections.abc import Callable, Iterator, Set
 
     from numpy.typing import NDArray
 
@@ -154,7 +154,8 @@ def generate(
         nothing new, there are fewer than asked for, with a warning.
 
     Raises:
-        InputError: `n` is less than 1, or novel crystals are asked for and the training keys are not known.
+        InputError: `n` is less than 1, novel crystals are asked for and the training keys are not known, or there is a
+            partial crystal and another geometry is asked for than the model's own.
         InfeasibleConditionsError: nothing satisfies the conditions.
     """
     if n < 1:
@@ -163,6 +164,8 @@ def generate(
     sieve = _Sieve(known, novel=novel, keep_forced=keep_forced)
     if realize is None:
         realize = with_own_geometry if draws_geometry(model) else _default_realizer()
+    if conditions is not None and conditions.partial_crystal is not None:
+        _refuse_other_geometry(genes_only, realize)
     run = _Run(n, seed, sieve, None if genes_only else realize)
     # Whole blocks are scored, though some rows are dropped: in other batches the last bits of a score would differ.
     for block in model.stream(conditions, seed=seed, score=True):
@@ -205,29 +208,14 @@ def with_own_geometry(table: CrystalTable, *, seed: int, failures: list[Failure]
     return table.filter(apart)
 
 
-def describe_conditions(conditions: Conditions) -> dict[str, Any]:
-    """Conditions as JSON values; what is free is left out."""
-
-    def symbols(numbers: Iterable[int] | None) -> list[str] | None:
-        return None if numbers is None else [element_symbol(number) for number in sorted(numbers)]
-
-    def label(gene: GeneBatch | None) -> str | None:
-        return None if gene is None else protostructure_labels(gene)[0]
-
-    groups, formula = conditions.space_groups, conditions.formula
-    out: dict[str, Any] = {
-        "space_groups": None if groups is None else list(groups),
-        "allowed_elements": symbols(conditions.allowed_elements),
-        "required_elements": symbols(conditions.required_elements or None),
-        "excluded_elements": symbols(conditions.excluded_elements or None),
-        "formula": None if formula is None else {element_symbol(number): count for number, count in formula},
-        "formula_units": conditions.formula_units,
-        "num_sites": conditions.num_sites,
-        "max_atoms": conditions.max_atoms,
-        "template": label(conditions.template),
-        "partial": label(conditions.partial),
-    }
-    return {name: value for name, value in out.items() if value is not None}
+def _refuse_other_geometry(genes_only: bool, realize: Realizer) -> None:
+    """A partial crystal is kept by the model that draws around it, and by nothing else."""
+    if genes_only or realize is not with_own_geometry:
+        asked = "no geometry is" if genes_only else "another geometry than the model's own is"
+        raise InputError(
+            f"a partial crystal with coordinates is given, and {asked} asked for, which would lose them; take a model "
+            "of crystals with its own geometry, or give the sites alone as a partial gene"
+        )
 
 
 def _default_realizer() -> Realizer:

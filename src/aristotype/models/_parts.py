@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from aristotype.crystal import CANONICAL_VERSION, CrystalTable, GeneBatch
+from aristotype.crystal import CANONICAL_VERSION, Conditions, CrystalTable, GeneBatch
 from aristotype.errors import CheckpointError, ConfigError, InputError
 from aristotype.symmetry import NUM_GROUPS, tables
 from aristotype.training import build_config
@@ -77,6 +77,19 @@ def refuse_unknown_elements(
         raise InputError(
             f"gene {row} holds element {number}, which is not among the {int((index >= 0).sum())} elements this model "
             f"was trained on; leave such rows out or {remedy}"
+        )
+
+
+def refuse_known_geometry(conditions: Conditions | None, name: str) -> None:
+    """Refuses a partial crystal on behalf of a model of genes, which would ignore its coordinates.
+
+    Raises:
+        InputError: there is one.
+    """
+    if conditions is not None and conditions.partial_crystal is not None:
+        raise InputError(
+            f"a partial crystal with coordinates is given, and {name} draws genes without geometry; take a model of "
+            "crystals, such as crystalformer-mp20, or give its sites alone as a partial gene"
         )
 
 

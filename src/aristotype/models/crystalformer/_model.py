@@ -30,6 +30,7 @@ from torch import Tensor, nn
 from aristotype.crystal import CANONICAL_VERSION, Conditions, CrystalTable, Failure, GeneBatch, settings_of
 from aristotype.models._parts import checked_config, first_rows, refuse_unknown_elements, vocabulary_index
 from aristotype.models.blocks import uniforms
+from aristotype.models.crystalformer._complete import complete
 from aristotype.models.crystalformer._config import GeometryConfig
 from aristotype.models.crystalformer._geometry import GeometryNetwork
 from aristotype.models.crystalformer._output import with_geometry
@@ -46,7 +47,7 @@ FAMILY = "crystalformer"
 _GEOMETRY, _GENES = "geometry.", "genes."
 _SETTING = 31
 """Purpose of the random number that draws a setting."""
-_ROWS_A_BLOCK = 128
+_ROWS_A_BLOCK, _COMPLETED_A_BLOCK = 128, 16
 
 
 class CrystalFormer(nn.Module):
@@ -101,6 +102,12 @@ class CrystalFormer(nn.Module):
         Columns beside those of the gene model: `closest` (smallest distance of two atoms over the sum of their covalent
         radii), `site_draws` (sites drawn again because they overlapped) and `crystal_draws`.
 
+        A partial crystal keeps its sites and, if it has one, its cell: crystals come in the description in which it was
+        given. This is not exact conditional sampling. Genes are drawn as for a partial gene, not knowing where the
+        known sites are; given its gene, a geometry is one of 16 candidates, chosen by weight, which is exact only as
+        their number grows (see `_complete`). `log_prob` is that of the whole crystal, `crystal_draws` counts
+        candidates, and `closest` leaves out pairs of known sites where the cell is known.
+
         Args:
             conditions: hard constraints; impossible ones are refused before anything is drawn.
             seed: from 0 to 2^63 - 1.
@@ -110,11 +117,22 @@ class CrystalFormer(nn.Module):
             InfeasibleConditionsError: nothing satisfies the conditions; the message says why.
             InputError: an element outside the vocabulary is asked for, or the seed is outside its range.
         """
-        row = 0
+        row, partial = 0, None
+        if conditions is not None and conditions.partial_crystal is not None:
+            partial, conditions = conditions.partial_crystal, conditions.without_geometry()
+        size = _ROWS_A_BLOCK if partial is None else _COMPLETED_A_BLOCK
         for block in self.genes.stream(conditions, seed=seed, score=False):
-            for start in range(0, len(block), _ROWS_A_BLOCK):  # who wants a few does not wait for hundreds
-                table = block[start : start + _ROWS_A_BLOCK]
-                crystals = self._with_geometry(table, seed, np.arange(row, row + len(table)))
+            for start in range(0, len(block), size):  # who wants a few does not wait for hundreds
+                table = block[start : start + size]
+                rows = np.arange(row, row + len(table))
+                if partial is None:
+                    crystals = self._with_geometry(table, seed, rows)
+                else:
+                    self.eval()
+                    self.check_vocabulary(table.genes())
+                    crystals = with_geometry(
+                        table, *complete(self.geometry, table.genes(), partial, self._index, seed, rows, self.tries)
+                    )
                 scores = self.log_prob(crystals) if score else [None] * len(crystals)
                 yield crystals.with_columns(
                     {"model": pa.array([self.name] * len(crystals)), "log_prob": pa.array(scores, pa.float64())}

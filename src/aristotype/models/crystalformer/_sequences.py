@@ -171,7 +171,7 @@ def _with_images(genes: GeneBatch, free: Floats, owner: Ints) -> tuple[Ints, Flo
     chosen: dict[tuple[int, int], Floats] = {}
     out, count = free.copy(), np.ones(free.shape[:2], np.int64)
     for row, site, (number, letter, anchored) in by_support(genes):
-        images, inside = _images(number, letter, anchored, free[row, site])
+        images, inside = images_in_support(number, letter, anchored, free[row, site])
         found = inside.sum(axis=1)
         out[row, site] = images[np.arange(len(row)), inside.argmax(axis=1)]
         for place in np.flatnonzero(found > 1).tolist():
@@ -197,7 +197,7 @@ def _with_images(genes: GeneBatch, free: Floats, owner: Ints) -> tuple[Ints, Flo
     return np.concatenate(rows), np.concatenate(frees), cut
 
 
-def _images(number: int, letter: int, anchored: bool, free: Floats) -> tuple[Floats, NDArray[np.bool_]]:
+def images_in_support(number: int, letter: int, anchored: bool, free: Floats) -> tuple[Floats, NDArray[np.bool_]]:
     """All images (q, m, 3) of sites, padded by 0, and which of them (q, m) lie in the support."""
     freedom = space_group(number).positions[letter].freedom
     maps = image_maps(number, letter, anchored)

@@ -43,6 +43,7 @@ from aristotype.models._parts import (
     first_rows,
     log_sum_by_row,
     log_sum_of_rows,
+    refuse_known_geometry,
     refuse_unknown_elements,
     vocabulary_index,
 )
@@ -152,13 +153,14 @@ class WyckoffTransformer(nn.Module):
 
         Raises:
             InfeasibleConditionsError: nothing satisfies the conditions; the message says why.
-            InputError: an element outside the vocabulary is asked for, or the seed is outside its range.
+            InputError: an element outside the vocabulary, coordinates that are known, or a seed outside its range.
         """
         from aristotype.models.wyckoff_transformer._plan import Plan
         from aristotype.models.wyckoff_transformer._sampler import draw_blocks
 
         if not 0 <= seed < 1 << 63:
             raise InputError(f"the seed is {seed}; it must be from 0 to 2^63 - 1")
+        refuse_known_geometry(conditions, self.name)
         plan = Plan(self.config, self.memory, conditions or Conditions())
         return self._tables(draw_blocks(self, plan, seed), seed, score)
 
