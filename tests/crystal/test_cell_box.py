@@ -5,10 +5,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from aristotype.crystal import MAX_CELL, Crystal, cell_box, fix_gauge, from_box, to_box
+from aristotype.crystal import MAX_CELL, Crystal, cell_box, fix_gauge, from_box, primitive_vectors, to_box
 from aristotype.crystal._reduce import reductions
 from aristotype.errors import SymmetryError
-from aristotype.symmetry import NUM_GROUPS, cell_matrix, lattice_constraints
+from aristotype.symmetry import NUM_GROUPS, cell_matrix, cell_parameters, lattice_constraints
 
 GROUPS = st.integers(1, NUM_GROUPS)
 # Most groups have cells without freedom in their reduction: these are drawn more often.
@@ -54,6 +54,23 @@ def test_the_reduced_cell_of_any_cell_is_a_point_of_the_box(number, seed):
     assert (found.coordinates >= box.low).all()
     assert (found.coordinates <= box.high).all()
     assert from_box(number, found.coordinates, found.acute, [1])[0] == pytest.approx(reduced, rel=1e-7)
+
+
+@given(st.integers(3, 230), st.floats(3.0, 12.0), st.floats(0.5, 2.0), st.floats(0.5, 2.0))
+@settings(max_examples=100)
+def test_cells_of_symmetric_crystals_are_points_of_the_triclinic_box(number, a, ratio, other):
+    """They lie on its borders, where rounding decides; those of body-centred ones leave gamma no room at all."""
+    constraints = lattice_constraints(number)
+    values = dict(zip("a b c alpha beta gamma".split(), [a, a * ratio, a * other, 95.0, 95.0, 95.0], strict=True))
+    lattice = constraints.expand([values[name] for name in constraints.names])
+    primitive = cell_parameters(primitive_vectors(number) @ cell_matrix(lattice))
+    crystal = Crystal(space_group=1, elements=(), wyckoffs=(), free=(), lattice=tuple(primitive))
+    reduced = fix_gauge(crystal).lattice
+    found = to_box(1, [reduced], [1])
+    assert np.isfinite(found.coordinates).all()
+    assert np.isfinite(found.log_density).all()
+    back = from_box(1, found.coordinates, found.acute, [1])[0]
+    assert back == pytest.approx(reduced, rel=1e-4)
 
 
 @given(OBLIQUE, st.integers(0, 2**32))

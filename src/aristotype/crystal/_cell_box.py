@@ -31,6 +31,9 @@ MAX_CELL = 6
 """Most coordinates that a cell has."""
 _SLACK = 1e-4
 """How far outside the box a coordinate may lie by rounding; it is moved to the border."""
+_NARROW = 1e-6
+"""Least largest cosine of gamma that is told from 0: in cells such as the primitive one of a body-centred cubic lattice
+alpha and beta leave it no room."""
 _DEGREE = np.pi / 180.0
 
 
@@ -106,9 +109,9 @@ def to_box(number: int, lattice: ArrayLike, atoms: ArrayLike) -> BoxedCells:
         acute = cosines.sum(axis=0) > 0
         out[:, 1], out[:, 2] = np.log(b / a), np.log(c / b)
         most = np.stack([b / (2 * c), a / (2 * c), a / (2 * b)])
-        share = np.abs(cosines) / most
-        most[2] *= _room(acute, b / a, share[0], share[1])
-        out[:, 3:] = (np.abs(cosines) / most).T
+        share = _share(cosines, most)
+        most[2] = np.maximum(_NARROW, most[2] * _room(acute, b / a, share[0], share[1]))
+        out[:, 3:] = _share(cosines, most).T
         slope += np.log(sines * _DEGREE / most).sum(axis=0)
     return BoxedCells(_inside(number, out, cells), acute, slope)
 
@@ -165,6 +168,12 @@ def _most_oblique(number: int, ratio: Floats) -> Floats:
 def _room(acute: NDArray[np.bool_], ratio: Floats, first: Floats, second: Floats) -> Floats:
     """Largest share of a/(2b) that abs(cos(gamma)) may reach in a Niggli cell, for b/a and the first two shares."""
     return np.where(acute, 1.0, np.minimum(1.0, 1.0 + np.square(ratio) * (1.0 - first) - second))
+
+
+def _share(cosines: Floats, most: Floats) -> Floats:
+    """Cosines as shares of the largest ones that are reduced; beyond these by rounding alone they are the whole."""
+    large = np.abs(cosines)
+    return np.asarray(np.where(large <= most + _SLACK, np.minimum(large / most, 1.0), large / most))
 
 
 def _inside(number: int, points: Floats, cells: Floats) -> Floats:
