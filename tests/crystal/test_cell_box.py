@@ -5,10 +5,20 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from aristotype.crystal import MAX_CELL, Crystal, cell_box, fix_gauge, from_box, primitive_vectors, to_box
+from aristotype.crystal import (
+    MAX_CELL,
+    Crystal,
+    cell_box,
+    fix_gauge,
+    from_box,
+    primitive_vectors,
+    reduced_lattices,
+    to_box,
+)
 from aristotype.crystal._reduce import reductions
 from aristotype.errors import SymmetryError
 from aristotype.symmetry import NUM_GROUPS, cell_matrix, cell_parameters, lattice_constraints
+from tests.crystal.builders import random_crystal
 
 GROUPS = st.integers(1, NUM_GROUPS)
 # Most groups have cells without freedom in their reduction: these are drawn more often.
@@ -95,3 +105,14 @@ def test_a_cell_that_is_not_reduced_is_refused():
         to_box(2, [[5.0, 4.0, 6.0, 80.0, 85.0, 88.0]], [4])
     with pytest.raises(SymmetryError, match="not a reduced one of space group 14"):
         to_box(14, [[5.0, 4.0, 6.0, 90.0, 88.0, 90.0]], [4])
+
+
+@given(number=st.integers(1, 15), seed=st.integers(0, 2**32 - 1))
+def test_reduced_lattices_are_those_of_the_fixed_gauge(number, seed):
+    """Lengths and angles, up to the order of descriptions that share a reduced cell."""
+    rng = np.random.default_rng(seed)
+    crystal = random_crystal(number, rng)
+    change = np.array([[1, 0, 0], [0, 1, 0], [2 * rng.integers(-2, 3), 0, 1]])
+    other = cell_parameters(change @ cell_matrix(np.array(crystal.lattice)))
+    wanted = fix_gauge(crystal).lattice
+    assert np.allclose(reduced_lattices(number, np.stack([crystal.lattice, other])), wanted, atol=1e-5)

@@ -37,6 +37,7 @@ from aristotype.crystal._parallel import map_table, pack, start_worker, unpack
 from aristotype.crystal._partial_crystal import PartialCrystal
 from aristotype.crystal._protocols import Energy, Proposal, Score
 from aristotype.crystal._read import is_structure_file
+from aristotype.crystal._reduce import reduced_lattices
 from aristotype.crystal._rows import Crystal, Gene
 from aristotype.crystal._schema import SCHEMA_VERSION, centring_orders
 from aristotype.crystal._settled import Settled, settled_descriptions
@@ -108,6 +109,7 @@ __all__ = [
     "read_free",
     "reduce_cells",
     "reduced_formula",
+    "reduced_lattices",
     "setting_of",
     "settings_of",
     "settled_descriptions",

@@ -20,7 +20,7 @@ class Proposal(Protocol):
 class Score(Protocol):
     """One number a row of a table."""
 
-    def __call__(self, table: CrystalTable) -> NDArray[np.float64]: ...
+    def __call__(self, table: CrystalTable, /) -> NDArray[np.float64]: ...
 
 
 class Energy(Protocol):

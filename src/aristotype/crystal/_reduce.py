@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aristotype.errors import SymmetryError
-from aristotype.symmetry import GRID, SpaceGroup, space_group
+from aristotype.symmetry import GRID, SpaceGroup, cell_matrix, cell_parameters, space_group
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
@@ -69,6 +69,39 @@ def small_changes(number: int) -> list[Operation]:
     else:
         return [identity]
     return [identity, *(one for one in found if (one.linear != identity.linear).any())]
+
+
+def reduced_lattices(number: int, lattice: Floats) -> Floats:
+    """Parameters (n, 6) of the reduced cells of cells (n, 6) of one group; other than oblique ones stay as they are.
+
+    Raises:
+        SymmetryError: a cell is so flat that its reduction does not end.
+    """
+    system = space_group(number).crystal_system
+    if system not in ("triclinic", "monoclinic") or not len(lattice):
+        return lattice
+    bases = cell_matrix(lattice)
+    if system == "triclinic":
+        return cell_parameters(np.array([niggli_change(basis) for basis in bases]) @ bases)
+    bases[:, [0, 2]] = _reduced_planes(number, bases[:, [0, 2]])
+    out = cell_parameters(bases)
+    out[:, [3, 5]] = 90.0
+    return out
+
+
+def _reduced_planes(number: int, planes: Floats) -> Floats:
+    """Vectors a and c (n, 2, 3) as `_monoclinic` chooses them; of equal choices any."""
+    first = np.array([_gauss_change(plane) for plane in planes])
+    changes = _PLANAR @ first[:, None]
+    codes = {int(np.dot(key, (8, 4, 2, 1))) for key in monoclinic_classes(number)}
+    allowed = np.isin((changes % 2).reshape(*changes.shape[:2], 4) @ (8, 4, 2, 1), list(codes))
+    vectors = changes @ planes[:, None]
+    squares = np.square(vectors).sum(axis=3)
+    slack = RELATIVE * squares.max(axis=2).min(axis=1, keepdims=True)
+    keep = allowed & (np.prod(vectors, axis=2).sum(axis=2) <= slack)
+    for score in (squares.sum(axis=2), squares[:, :, 0]):
+        keep &= score <= np.where(keep, score, np.inf).min(axis=1, keepdims=True) + slack
+    return np.asarray(vectors[np.arange(len(planes)), keep.argmax(axis=1)])
 
 
 def from_basis_change(change: Integers) -> Integers:
