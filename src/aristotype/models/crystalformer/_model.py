@@ -85,6 +85,10 @@ class CrystalFormer(nn.Module):
         network.load_state_dict(self.geometry.state_dict())
         return CrystalFormer(self.genes, network, self.tries).eval()
 
+    def without_redraws(self) -> CrystalFormer:
+        """The same model, which keeps what it draws first, overlaps included: its draws follow `log_prob` exactly."""
+        return CrystalFormer(self.genes, self.geometry, Tries.none()).eval()
+
     def train_keys(self) -> set[bytes]:
         """Keys of the training genes of the gene model."""
         return self.genes.train_keys()
