@@ -14,6 +14,7 @@ import pyarrow as pa
 
 from aristotype.crystal import CrystalTable, map_table
 from aristotype.discover._generate import CLOSEST
+from aristotype.discover._row_values import row_values
 from aristotype.errors import ConfigError, InputError, UnknownNameError
 
 if TYPE_CHECKING:
@@ -181,30 +182,5 @@ def _require_pickle(reward: Reward, processes: int) -> None:
 
 
 def _chunk(table: CrystalTable, reward: Reward) -> CrystalTable:
-    try:
-        values, reasons = _checked(reward(table), len(table)), [""] * len(table)
-    except _WrongShape:
-        raise
-    except Exception:  # noqa: BLE001 (found below, row by row)
-        values, reasons = np.full(len(table), np.nan), []
-        for row in range(len(table)):
-            try:
-                values[row] = _checked(reward(table[row : row + 1]), 1)[0]
-                reasons.append("")
-            except Exception as error:  # noqa: BLE001 (somebody else's reward may raise anything)
-                reasons.append(f"the reward raised {type(error).__name__}: {error}")
-    told = [why or ("" if np.isfinite(value) else f"the reward is {value}") for value, why in zip(values, reasons)]
-    return table.with_columns(reward=pa.array(values, pa.float64()), reward_missing=pa.array(told, pa.string()))
-
-
-class _WrongShape(InputError):
-    """A reward that does not answer row by row."""
-
-
-def _checked(found: object, rows: int) -> NDArray[np.float64]:
-    values = np.asarray(found, dtype=np.float64)
-    if values.shape != (rows,):
-        raise _WrongShape(
-            f"the reward gave an array of shape {values.shape} for {rows} crystals; it must give ({rows},)"
-        )
-    return values
+    values, reasons = row_values(reward, table, "the reward")
+    return table.with_columns(reward=pa.array(values, pa.float64()), reward_missing=pa.array(reasons, pa.string()))
