@@ -10,6 +10,8 @@ One name a step, each imported on first use, so that `import aristotype` costs n
     evaluate    crystals judged under a named protocol
     generate    a model's new, distinct crystals, as many as asked for
     score       how likely a model finds crystals, and how typical they are
+    mutate      chains on a model's likelihood, from given crystals
+    guide       chains from a model's draws towards properties
     Conditions  what generated crystals must satisfy
 
 The packages below this one (`aristotype.symmetry`, `aristotype.crystal`, ...) hold everything else, and the page on
@@ -26,7 +28,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from aristotype import errors as errors
     from aristotype.crystal import Conditions, Crystal, CrystalTable, Gene, decode, encode
-    from aristotype.discover import generate, score
+    from aristotype.discover import generate, guide, mutate, score
     from aristotype.errors import AristotypeError
     from aristotype.evaluate import evaluate
     from aristotype.models import load
@@ -43,7 +45,9 @@ __all__ = [
     "errors",
     "evaluate",
     "generate",
+    "guide",
     "load",
+    "mutate",
     "realize",
     "relax",
     "score",
@@ -61,7 +65,9 @@ _EXPORTS = {
     "errors": "aristotype.errors",
     "evaluate": "aristotype.evaluate:evaluate",
     "generate": "aristotype.discover:generate",
+    "guide": "aristotype.discover:guide",
     "load": "aristotype.models:load",
+    "mutate": "aristotype.discover:mutate",
     "realize": "aristotype.realize:realize",
     "relax": "aristotype.realize:relax",
     "score": "aristotype.discover:score",

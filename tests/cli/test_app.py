@@ -17,6 +17,8 @@ SRC = ROOT / "src"
 COMMANDS = [
     "generate",
     "initialize",
+    "mutate",
+    "guide",
     "realize",
     "relax",
     "score",

@@ -14,9 +14,11 @@ from aristotype.cli import (
     _export,
     _finetune,
     _generate,
+    _guide,
     _hull,
     _initialize,
     _models,
+    _mutate,
     _realize,
     _relax,
     _score,
@@ -80,6 +82,8 @@ def _main(
 
 app.command("generate", epilog=_generate.EXAMPLES)(_generate.generate)
 app.command("initialize", epilog=_initialize.EXAMPLES)(_initialize.initialize)
+app.command("mutate", epilog=_mutate.EXAMPLES)(_mutate.mutate)
+app.command("guide", epilog=_guide.EXAMPLES)(_guide.guide)
 app.command("realize", epilog=_realize.EXAMPLES)(_realize.realize)
 app.command("relax", epilog=_relax.EXAMPLES)(_relax.relax)
 app.command("score", epilog=_score.EXAMPLES)(_score.score)

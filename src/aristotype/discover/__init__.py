@@ -1,12 +1,15 @@
 """Floor 6: the steps wired to a pipeline.
 
 So far `generate`: sample, filter, realise, top up; `initialize`: many geometries of one composition;
+`mutate` and `guide`: Metropolis chains on a model's likelihood, from a given crystal or towards properties;
 `score`: how likely known crystals are; `finetune`: sample, relax, judge, learn; a model of
 crystals as a source of geometries; and the baselines with what they need from other floors.
 """
 
 from aristotype.discover._baselines import BASELINES, make_baseline
+from aristotype.discover._chain_result import ChainConfig, ChainsResult
 from aristotype.discover._describe import describe_conditions
+from aristotype.discover._diffraction import PatternLikeness
 from aristotype.discover._finetune import FinetuneResult, finetune
 from aristotype.discover._generate import (
     PATIENCE,
@@ -17,7 +20,10 @@ from aristotype.discover._generate import (
     generate,
     with_own_geometry,
 )
+from aristotype.discover._guide import guide
 from aristotype.discover._initialize import StartGenerator, initialize
+from aristotype.discover._mutate import mutate
+from aristotype.discover._properties import PROPERTIES, Guide, property_named
 from aristotype.discover._rewards import EnergyAboveHull, Reward, density, reward_named, rewards_of
 from aristotype.discover._score import Scores, score, typicality
 from aristotype.discover._score_report import extremes, score_report
@@ -26,11 +32,16 @@ from aristotype.discover._source import GeometrySource
 __all__ = [
     "BASELINES",
     "PATIENCE",
+    "PROPERTIES",
+    "ChainConfig",
+    "ChainsResult",
     "EnergyAboveHull",
     "FinetuneResult",
     "GenerateResult",
     "GenerateSummary",
     "GeometrySource",
+    "Guide",
+    "PatternLikeness",
     "Realizer",
     "Reward",
     "Scores",
@@ -41,8 +52,11 @@ __all__ = [
     "extremes",
     "finetune",
     "generate",
+    "guide",
     "initialize",
     "make_baseline",
+    "mutate",
+    "property_named",
     "reward_named",
     "rewards_of",
     "score",

@@ -47,6 +47,33 @@ def test_samples_are_crystals_of_the_genes_that_were_drawn(whole, genes):
     assert (crystals.column("crystal_draws").to_numpy() <= 2).all()
 
 
+def test_without_redraws_the_first_draw_stays_and_scores_are_the_same(whole):
+    exact = whole.without_redraws()
+    crystals = exact.sample(40, seed=3)
+    assert (crystals.column("crystal_draws").to_numpy() == 1).all()
+    assert (crystals.column("site_draws").to_numpy() == 0).all()
+    assert (crystals.column("closest").to_numpy() < 0.7).any()
+    assert np.allclose(whole.log_prob(crystals), crystals.column("log_prob").to_numpy())
+
+
+@pytest.mark.parametrize("group", [4, 62, 160])
+def test_chains_leave_the_distribution_of_draws_as_it_is(whole, group):
+    """Draws stay draws under moves of sites and cells: no figure of theirs drifts (paired differences, 4.5 errors)."""
+    from aristotype.discover import ChainConfig, mutate
+    from aristotype.symmetry import forced
+
+    drawn = whole.without_redraws().sample(100, Conditions(space_groups=[group]), seed=5)
+    genes = drawn.genes()
+    starts = drawn.filter(~forced(genes.space_group, genes.elements, genes.wyckoffs))[:60]
+    config = ChainConfig(steps=12, closest=0.0, displacement=0.5, strain=0.15)
+    table = mutate(whole, starts, chains=1, moves=["displace", "strain"], config=config).table
+    last = table.filter(np.array(table.column("kind").to_pylist()) == "last")
+    assert np.mean(last.column("accepted").to_numpy()) > 0.1  # they do move
+    for figure in (lambda t: t.column("log_prob").to_numpy(), lambda t: np.log(t.lattice[:, :3]).sum(axis=1)):
+        change = figure(last) - figure(starts)
+        assert abs(change.mean()) < 4.5 * change.std() / np.sqrt(len(change))
+
+
 def test_a_longer_sample_begins_with_the_shorter_one(whole):
     short, long = whole.sample(10, seed=1, score=False), whole.sample(30, seed=1, score=False)
     assert long[:10] == short
