@@ -9,6 +9,7 @@ from benchmarks.crystals import crystals_nll, crystals_speed, crystals_validity
 from benchmarks.exchanges import exchanges
 from benchmarks.figures import figures
 from benchmarks.finetuning import finetuning
+from benchmarks.guided import diffraction, guidance
 from benchmarks.quality import ceiling, quality, quality_json
 from benchmarks.quality_hull import hull, hull_rest
 from benchmarks.quality_mpts import mpts
@@ -54,6 +55,8 @@ BENCHMARKS: dict[str, Benchmark] = {
     "scores": scores_by_size,
     "starts": starts,
     "rest-225": at_rest,
+    "guidance": guidance,
+    "diffraction": diffraction,
     "mpts": mpts,
     "temperature": temperature,
     "crystals-temperature": crystal_temperature,
@@ -73,6 +76,8 @@ BENCHMARKS: dict[str, Benchmark] = {
 ON_REQUEST = frozenset(
     {
         "ceiling",
+        "diffraction",
+        "guidance",
         "report",
         "figures",
         "finetune",
