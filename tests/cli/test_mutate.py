@@ -92,6 +92,7 @@ WRONG = [
     (["--substitute", "Na=Na", "--moves", "substitute"], "nothing may change (substitute: the allowed elements leave"),
     (["--moves", "displace"], "nothing may change (displace: no position has a free coordinate)"),
     (["--formula", "KBr"], "the formula KBr is asked for and the template is that of 'salt', NaCl Fm-3m (225)"),
+    (["--space-group", "300"], "space group 300 does not exist; numbers go from 1 to 230"),
     (["--space-group", "221"], "'salt' has space group 225 at a tolerance of 0.1 Angstrom, and 221 is expected"),
     (["--closest", "1.5"], "the limit is 1.5; relax the crystal, or lower the limit"),
     (["--guide", "density=5"], "--guide 'density=5' cannot be read; write NAME=TARGET:WEIGHT"),

@@ -63,6 +63,13 @@ def test_structure_files_are_scored_too(invoke, tiny_model, tmp_path):
     assert CrystalTable.read(tmp_path / "s" / "scores.parquet").column("formula").to_pylist() == ["NaCl", "LiCl"]
 
 
+def test_a_crystal_by_itself_has_no_percentile(invoke, tiny_model, genes_file, tmp_path):
+    CrystalTable.read(genes_file)[:1].write(tmp_path / "one.parquet")
+    result = invoke("score", tmp_path / "one.parquet", "--model", tiny_model, "--out", tmp_path / "out")
+    assert result.exit_code == 0, result.output
+    assert "nothing to compare with: give a --reference" in result.stdout
+
+
 def test_what_cannot_be_scored_at_all_is_refused(invoke, tiny_model, genes_file, tmp_path):
     only = tmp_path / "only.parquet"
     CrystalTable.read(genes_file)[10:].write(only)

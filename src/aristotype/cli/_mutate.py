@@ -192,8 +192,13 @@ def _listed(texts: list[str] | None) -> list[str] | None:
 
 def _check_group(starts: CrystalTable, expected: int | None, tolerance: float) -> None:
     """Refuses starts of another group than expected: distorted, or read with too tight or too loose a tolerance."""
+    if expected is None:
+        return
+    from aristotype.symmetry import space_group
+
+    space_group(expected)  # refuses numbers that do not exist
     wrong = [row for row, number in enumerate(starts.space_group.tolist()) if number != expected]
-    if expected is not None and wrong:
+    if wrong:
         raise InputError(
             f"{starts.ids[wrong[0]]!r} has space group {starts.space_group[wrong[0]]} at a tolerance of {tolerance:g} "
             f"Angstrom, and {expected} is expected; a larger --tolerance finds more symmetry, a smaller one less"

@@ -85,9 +85,11 @@ def score(
             }
             text = json.dumps(summary, indent=1, ensure_ascii=False) + "\n"
             (folder / SUMMARY).write_bytes(text.encode("utf-8", "backslashreplace"))
+    least = min(table.column("compared_with").to_pylist())
+    percentiles = f"percentiles among at least {least:,} of {named}, of like size first"
     say(
-        f"{len(table):,} crystals scored in {printable(out)}; percentiles among at least "
-        f"{min(table.column('compared_with').to_pylist()):,} of {named}, of like size first"
+        f"{len(table):,} crystals scored in {printable(out)}; "
+        + (percentiles if least else "no percentiles, since there is nothing to compare with: give a --reference")
     )
     _show(table, min(number, 5))
     if failures:

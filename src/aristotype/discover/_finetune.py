@@ -229,8 +229,8 @@ class _Run:
         if self.progress.failed >= self.config.patience:
             why = next(iter(figures["reasons"]), "no reason given")
             raise TrainingError(
-                f"{self.progress.failed} batches in a row had fewer than two usable rewards; the limit is "
-                f"{self.config.patience}. The commonest reason: {why}. Correct the reward, or raise patience"
+                f"{self.progress.failed} batches in a row had fewer than two usable rewards, as many as are borne. The "
+                f"commonest reason: {why}. Correct the reward, and start again in another folder"
             )
 
     def save(self) -> None:

@@ -206,8 +206,8 @@ def _starts(draws: _Draws, judge: CrystalJudge, chains: int, screen: int, goal: 
         return out
     told = "; ".join(f"{reason} ({count})" for reason, count in reasons.most_common(3))
     raise InputError(
-        f"none of {max(screen, PATIENCE)} draws can be the start of chain {int(best.argmin())}: {told}; loosen the "
-        "conditions or the limits"
+        f"none of {max(screen, PATIENCE)} draws can be the start of chain {int(best.argmin())}. Of the draws of all "
+        f"chains: {told}. Loosen the conditions or the limits, or correct the property that fails"
     )
 
 

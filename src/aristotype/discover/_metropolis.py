@@ -161,7 +161,9 @@ def _judged_start(start: B, judge: Judge[B]) -> Floats:
     reasons = np.where(found.ruled_out != "", found.ruled_out, np.where(_finite(found.terms), "", ZERO))
     if (reasons != "").any():
         row = int((reasons != "").argmax())
-        raise InputError(f"chain {row} cannot start where it should: {reasons[row]}; start it elsewhere")
+        raise InputError(
+            f"chain {row} cannot start where it should: {reasons[row]}; start it elsewhere, or correct what rules it out"
+        )
     return found.terms
 
 
