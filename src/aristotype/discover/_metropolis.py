@@ -162,7 +162,7 @@ def _judged_start(start: B, judge: Judge[B]) -> Floats:
     if (reasons != "").any():
         row = int((reasons != "").argmax())
         raise InputError(
-            f"chain {row} cannot start where it should: {reasons[row]}; start it elsewhere, or correct what rules it out"
+            f"chain {row} cannot start where it should: {reasons[row]}; start it elsewhere, or mend what rules it out"
         )
     return found.terms
 
