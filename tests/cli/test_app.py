@@ -56,6 +56,25 @@ main()
 """
 
 
+INTERRUPT_LOST = """
+import os
+import signal
+from aristotype import models
+from aristotype.cli import main
+
+def lost():
+    try:
+        os.kill(os.getpid(), signal.SIGINT)
+        while True:
+            pass
+    except KeyboardInterrupt:
+        raise TypeError("what a library makes of it")
+
+models.shipped_models = lost
+main()
+"""
+
+
 def run(*command: str, folder: Path | None = None) -> subprocess.CompletedProcess[str]:
     environment = os.environ | {"PYTHONPATH": str(SRC)}
     return subprocess.run(
@@ -136,4 +155,12 @@ def test_an_interrupt_has_its_exit_code_even_where_python_makes_a_class(tmp_path
     """An exec of a text, of which dataclasses and named tuples are made, tells `python -m` to end by the signal."""
     (tmp_path / "interrupted.py").write_text(INTERRUPT_IN_EXEC)
     done = run("-m", "interrupted", "models", folder=tmp_path)
+    assert (done.returncode, done.stderr) == (130, "Interrupted; nothing was left half-written\n")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGINT for one process")
+def test_an_interrupt_has_its_exit_code_even_where_a_library_loses_it(tmp_path):
+    """numpy and others may fail in a way of their own when an exception comes while they compute."""
+    (tmp_path / "lost.py").write_text(INTERRUPT_LOST)
+    done = run("-m", "lost", "models", folder=tmp_path)
     assert (done.returncode, done.stderr) == (130, "Interrupted; nothing was left half-written\n")

@@ -7,6 +7,7 @@ Exit codes: 0 all well; 1 some rows failed, and they are listed; 2 bad input or 
 from __future__ import annotations
 
 import signal
+import sys
 from types import FrameType
 from typing import NoReturn
 
@@ -21,6 +22,10 @@ class _Interrupted(KeyboardInterrupt):
     """
 
 
+_interrupts: list[int] = []
+"""Signals of Ctrl-C that came."""
+
+
 def main() -> None:
     """Run the command that `sys.argv` names and exit with its code."""
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # it is not where the shell has us ignore it
@@ -32,7 +37,15 @@ def main() -> None:
     except KeyboardInterrupt:
         # While modules are imported; commands turn later ones into the same exit code themselves.
         raise SystemExit(130) from None
+    except BaseException as end:
+        # Some libraries lose an exception that comes while they compute, and fail in a way of their own.
+        if not _interrupts or (isinstance(end, SystemExit) and end.code in (0, None)):
+            raise
+        if not isinstance(end, SystemExit):
+            sys.stderr.write("Interrupted; nothing was left half-written\n")
+        raise SystemExit(130) from None
 
 
 def _interrupt(number: int, frame: FrameType | None) -> NoReturn:
+    _interrupts.append(number)
     raise _Interrupted
