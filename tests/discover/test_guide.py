@@ -119,7 +119,10 @@ def test_crystals_without_a_value_are_ruled_out_with_the_reason_and_counted():
         (lambda table: np.zeros(len(table) + 1), r"odd gave an array of shape \(\d+,\) for \d+ crystals; it must give"),
         (lambda table: 1.0, r"odd gave an array of shape \(\) for \d+ crystals"),
         (lambda table: ["much"] * len(table), "none of 200 draws .* odd raised ValueError: could not convert"),
-        (lambda table: np.full(len(table), np.nan), r"none of 200 draws can be the start of chain 0\. .* odd is nan \(\d+\)"),
+        (
+            lambda table: np.full(len(table), np.nan),
+            r"none of 200 draws can be the start of chain 0\. .* odd is nan \(\d+\)",
+        ),
         (lambda table: 1 / 0, "none of 200 draws .* odd raised ZeroDivisionError: division by zero"),
     ],
 )

@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from aristotype.crystal import CANONICAL_VERSION, Conditions, CrystalTable, GeneBatch
+from aristotype.crystal import CANONICAL_VERSION, Conditions, CrystalTable, GeneBatch, gene_keys
 from aristotype.errors import CheckpointError, ConfigError, InputError
 from aristotype.symmetry import NUM_GROUPS, tables
 from aristotype.training import build_config
@@ -53,6 +53,17 @@ def checked_config(kind: type, settings: Mapping[str, Any]) -> Any:
             f"the checkpoint's configuration is not one of this release ({error}); "
             "install the release that made it or train it again"
         ) from error
+
+
+def elements_of(genes: GeneBatch) -> tuple[int, ...]:
+    """Atomic numbers that occur, in increasing order."""
+    return tuple(int(z) for z in np.unique(genes.elements[genes.elements > 0]))
+
+
+def keys_of(genes: GeneBatch) -> NDArray[np.uint8]:
+    """(n, 16) different keys of genes, hands merged."""
+    keys = np.frombuffer(gene_keys(genes, merge_enantiomorphs=True).tobytes(), np.uint8).reshape(-1, 16)
+    return np.unique(keys, axis=0)
 
 
 def vocabulary_index(elements: tuple[int, ...]) -> NDArray[np.int64]:

@@ -40,7 +40,9 @@ from aristotype.datasets import TrainingBatch
 from aristotype.errors import ConfigError, InputError
 from aristotype.models._parts import (
     checked_config,
+    elements_of,
     first_rows,
+    keys_of,
     log_sum_by_row,
     log_sum_of_rows,
     refuse_known_geometry,
@@ -108,8 +110,8 @@ class WyckoffTransformer(nn.Module):
     @staticmethod
     def for_training(config: WyckoffTransformerConfig, genes: GeneBatch) -> WyckoffTransformer:
         """A fresh model whose vocabulary and memory come from the training genes."""
-        config = replace(config, elements=_elements_of(genes))
-        return WyckoffTransformer(config, TemplateMemory.from_genes(genes), _keys_of(genes))
+        config = replace(config, elements=elements_of(genes))
+        return WyckoffTransformer(config, TemplateMemory.from_genes(genes), keys_of(genes))
 
     def adapted(self, genes: GeneBatch) -> WyckoffTransformer:
         """A copy to fine-tune on other genes: groups, templates and numbers of elements are theirs from the start.
@@ -117,10 +119,10 @@ class WyckoffTransformer(nn.Module):
         Elements that are new join the vocabulary, known by their features alone. `novel` means unlike these genes and
         unlike those that the weights were trained on before.
         """
-        elements = tuple(sorted({*self.config.elements, *_elements_of(genes)}))
+        elements = tuple(sorted({*self.config.elements, *elements_of(genes)}))
         config = replace(self.config, elements=elements, temperature=1.0, known_rejection=0.0)
         earlier = np.unique(np.concatenate([self._earlier_keys, self._train_keys]), axis=0)
-        model = WyckoffTransformer(config, TemplateMemory.from_genes(genes), _keys_of(genes), earlier)
+        model = WyckoffTransformer(config, TemplateMemory.from_genes(genes), keys_of(genes), earlier)
         places = torch.tensor([elements.index(number) for number in self.config.elements])
         weights = model.state_dict()
         for name, old in self.state_dict().items():
@@ -400,13 +402,3 @@ class WyckoffTransformer(nn.Module):
             InputError: naming the element and the row.
         """
         refuse_unknown_elements(genes, self._index)
-
-
-def _elements_of(genes: GeneBatch) -> tuple[int, ...]:
-    return tuple(int(z) for z in np.unique(genes.elements[genes.elements > 0]))
-
-
-def _keys_of(genes: GeneBatch) -> NDArray[np.uint8]:
-    """(n, 16) different keys, hands merged."""
-    keys = np.frombuffer(gene_keys(genes, merge_enantiomorphs=True).tobytes(), np.uint8).reshape(-1, 16)
-    return np.unique(keys, axis=0)

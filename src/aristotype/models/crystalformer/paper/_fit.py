@@ -84,8 +84,7 @@ def fit_paper(
             fitted = CrystalFormerPaper.for_training(model, genes)
     else:
         model.check_vocabulary(genes)
-        fitted = model.with_config()
-        fitted.learn_groups(genes)
+        fitted = model.adapted(genes)
     longest = int(genes.num_sites.max(initial=0))
     if longest > fitted.config.max_sites:
         raise InputError(

@@ -16,87 +16,43 @@ from __future__ import annotations
 
 import copy
 import warnings
-from collections.abc import Iterator, Mapping
-from dataclasses import replace
-from pathlib import Path
-from typing import Any
+from collections.abc import Iterator
 
 import numpy as np
 import pyarrow as pa
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
 
-from aristotype.crystal import CANONICAL_VERSION, Conditions, CrystalTable, GeneBatch, element_symbol, gene_keys
+from aristotype.crystal import Conditions, CrystalTable, element_symbol
 from aristotype.errors import InfeasibleConditionsError, InputError
-from aristotype.models._parts import (
-    checked_config,
-    first_rows,
-    log_sum_by_row,
-    refuse_unknown_elements,
-    smoothed_frequencies,
-    vocabulary_index,
-)
+from aristotype.models._parts import first_rows, log_sum_by_row
+from aristotype.models._published import PublishedModel
 from aristotype.models.crystalformer._output import crystals_of
 from aristotype.models.crystalformer._sequences import MOST, Sequences, sequences_of
 from aristotype.models.crystalformer.paper._config import PaperConfig
 from aristotype.models.crystalformer.paper._network import PaperNetwork
 from aristotype.models.crystalformer.paper._sampler import DrawnCrystals, draw_blocks
 from aristotype.models.crystalformer.paper._tokens import Arrays, arrays_of, tokens_of
-from aristotype.symmetry import NUM_GROUPS, tables
-from aristotype.training import fit_to_template, save_checkpoint, to_device, to_dict
+from aristotype.training import to_device
 
-FAMILY = "crystalformer"
-VARIANT = "paper"
 PARTS = ("letters", "elements", "coordinates", "lattice")
-_KEYS = "train_keys"
 _ROWS_A_PART = 256
 _TOKENS_A_PASS = 12_000
 
 
-class CrystalFormerPaper(nn.Module):
+class CrystalFormerPaper(PublishedModel):
     """The model of crystals of family CrystalFormer, configuration `paper`."""
 
+    family = "crystalformer"
+    config_type = PaperConfig
+    config: PaperConfig
+
     draws_geometry = True
-    group_counts: Tensor
 
     def __init__(self, config: PaperConfig, train_keys: NDArray[np.uint8] | None = None) -> None:
         """A model with fresh weights; `train_keys` (n, 16) are keys of the training genes, hands merged."""
-        super().__init__()
-        self.config = config
-        self.name = f"{FAMILY}-{VARIANT}"
+        super().__init__(config, train_keys)
         self.network = PaperNetwork(config)
-        self._train_keys = np.empty((0, 16), np.uint8) if train_keys is None else train_keys
-        self._index = vocabulary_index(config.elements)
-        self.register_buffer("group_counts", torch.zeros(NUM_GROUPS + 1, dtype=torch.int64))
-
-    @staticmethod
-    def for_training(config: PaperConfig, genes: GeneBatch) -> CrystalFormerPaper:
-        """A fresh model whose vocabulary and group frequencies come from the training genes."""
-        elements = tuple(int(z) for z in np.unique(genes.elements[genes.elements > 0]))
-        model = CrystalFormerPaper(replace(config, elements=elements))
-        model.learn_groups(genes)
-        return model
-
-    def learn_groups(self, genes: GeneBatch) -> None:
-        """Makes p(space group) that of some genes, which are known from then on, as those before."""
-        keys = np.frombuffer(gene_keys(genes, merge_enantiomorphs=True).tobytes(), np.uint8).reshape(-1, 16)
-        self._train_keys = np.unique(np.concatenate([self._train_keys, keys]), axis=0)
-        counts = np.bincount(genes.space_group, minlength=NUM_GROUPS + 1)
-        self.group_counts.copy_(torch.from_numpy(counts))
-
-    def train_keys(self) -> set[bytes]:
-        """Keys of the training genes, enantiomorphic groups merged: what `novel` is measured against."""
-        return {key.tobytes() for key in self._train_keys}
-
-    def group_probabilities(self) -> NDArray[np.float64]:
-        """(231,) p(space group): smoothed frequencies."""
-        return smoothed_frequencies(self.group_counts.cpu().numpy(), self.config.group_smoothing)
-
-    @property
-    def vocabulary(self) -> frozenset[int]:
-        """Atomic numbers of the elements that it knows."""
-        return frozenset(self.config.elements)
 
     # Sampling
 
@@ -233,66 +189,10 @@ class CrystalFormerPaper(nn.Module):
         for length in np.unique(lengths).tolist():
             rows = np.flatnonzero(lengths == length)
             for piece in np.array_split(rows, max(1, len(rows) * 5 * length // _TOKENS_A_PASS)):
-                tokens = to_device(tokens_of(sequences, piece, self._index, weight.dtype, arrays), weight.device)
-                parts[:, piece] = torch.stack(network.log_prob(tokens)).double().cpu().numpy()
+                tokens = tokens_of(sequences, piece, self.vocabulary_index, weight.dtype, arrays)
+                parts[:, piece] = torch.stack(network.log_prob(to_device(tokens, weight.device))).double().cpu().numpy()
         parts[PARTS.index("lattice")] += sequences.log_measure
         return parts
-
-    def check_vocabulary(self, genes: GeneBatch) -> None:
-        """Refuses genes with elements that the model was not trained on.
-
-        Raises:
-            InputError: naming the element and the row.
-        """
-        refuse_unknown_elements(genes, self._index, "train on data that holds it")
-
-    # Keeping
-
-    def settings(self) -> dict[str, Any]:
-        """What `load` builds the model from, as JSON values."""
-        return {
-            "family": FAMILY,
-            "variant": VARIANT,
-            "tables_sha256": tables().sha256,
-            "canonical_version": CANONICAL_VERSION,
-            "model": to_dict(self.config),
-        }
-
-    def tensors(self) -> dict[str, Tensor]:
-        """Weights, group counts and keys by name."""
-        return {**self.state_dict(), _KEYS: torch.from_numpy(self._train_keys.copy())}
-
-    def save(self, directory: str | Path, *, card: str = "", half: bool = True) -> None:
-        """Writes a checkpoint folder.
-
-        Raises:
-            OutputError: the folder cannot be written; an earlier checkpoint is unchanged.
-        """
-        save_checkpoint(directory, self.settings(), self.tensors(), card, half=half)
-
-    def with_config(self, **changes: Any) -> CrystalFormerPaper:
-        """A copy with the same weights under another configuration of the same sizes.
-
-        Raises:
-            ConfigError: a setting out of range.
-        """
-        settings = self.settings()
-        settings["model"] = to_dict(replace(self.config, **changes))
-        return CrystalFormerPaper.from_checkpoint(settings, self.tensors())
-
-    @staticmethod
-    def from_checkpoint(settings: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> CrystalFormerPaper:
-        """The model of a checkpoint that was read with `load_checkpoint`.
-
-        Raises:
-            CheckpointError: it was made with other symmetry tables, or its tensors do not fit its configuration.
-        """
-        config: PaperConfig = checked_config(PaperConfig, settings)
-        weights = dict(tensors)
-        keys = weights.pop(_KEYS, torch.empty(0, 16, dtype=torch.uint8))
-        model = CrystalFormerPaper(config, keys.numpy())
-        model.load_state_dict(fit_to_template(weights, model.state_dict()))
-        return model.eval()
 
 
 def _by_crystal(parts: NDArray[np.float64], owner: NDArray[np.int64], crystals: int) -> dict[str, NDArray[np.float64]]:

@@ -11,129 +11,46 @@ Source: Kazeev et al., arXiv:2503.02407. Notable, against the published implemen
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import replace
-from pathlib import Path
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 
-from aristotype.crystal import CANONICAL_VERSION, Conditions, CrystalTable, GeneBatch, gene_keys
+from aristotype.crystal import Conditions, CrystalTable, GeneBatch
 from aristotype.datasets import TrainingBatch
 from aristotype.errors import InputError
-from aristotype.models._parts import checked_config, refuse_unknown_elements, smoothed_frequencies, vocabulary_index
+from aristotype.models._published import PublishedModel
 from aristotype.models.wyckoff_transformer.paper._config import KNOWN_SITES, PaperConfig
 from aristotype.models.wyckoff_transformer.paper._contexts import distinct_contexts
 from aristotype.models.wyckoff_transformer.paper._network import PaperNetwork
 from aristotype.models.wyckoff_transformer.paper._rules import FIELDS, Field, FieldRules, Prefix
 from aristotype.models.wyckoff_transformer.paper._score import PaperScores, ScoringLimits, score_genes
 from aristotype.models.wyckoff_transformer.paper._teacher import field_terms, ordered_sites, spread_known
-from aristotype.symmetry import NUM_GROUPS, tables
-from aristotype.training import fit_to_template, save_checkpoint, to_dict
 
-FAMILY = "wyckoff-transformer"
-VARIANT = "paper"
-_KEYS = "train_keys"
 _CPU_ROWS = 192  # rows of a training pass on a CPU: fewer places are wasted on padding, and intermediates stay in cache
 _PLACES_A_PASS = 12_000
 
 
-class WyckoffTransformerPaper(nn.Module):
+class WyckoffTransformerPaper(PublishedModel):
     """The gene model of family WyckoffTransformer, configuration `paper`."""
 
-    group_counts: Tensor
+    family = "wyckoff-transformer"
+    config_type = PaperConfig
+    config: PaperConfig
     temperatures: Tensor
     _bucket_starts: Tensor
 
     def __init__(self, config: PaperConfig, train_keys: NDArray[np.uint8] | None = None) -> None:
         """A model with fresh weights; `train_keys` (n, 16) are keys of the training genes, hands merged."""
-        super().__init__()
-        self.config = config
-        self.name = f"{FAMILY}-{VARIANT}"
+        super().__init__(config, train_keys)
         self.rules = FieldRules(config)
         self.network = PaperNetwork(config, self.rules)
-        self._train_keys = np.empty((0, 16), np.uint8) if train_keys is None else train_keys
-        self.register_buffer("group_counts", torch.zeros(NUM_GROUPS + 1, dtype=torch.int64))
         self.register_buffer("temperatures", torch.ones(len(FIELDS), len(KNOWN_SITES)))
         self.register_buffer("_bucket_starts", torch.tensor(KNOWN_SITES), persistent=False)
-        self.vocabulary_index = vocabulary_index(config.elements)
-
-    @staticmethod
-    def for_training(config: PaperConfig, genes: GeneBatch) -> WyckoffTransformerPaper:
-        """A fresh model whose vocabulary and group frequencies come from the training genes."""
-        elements = tuple(int(z) for z in np.unique(genes.elements[genes.elements > 0]))
-        keys = np.frombuffer(gene_keys(genes, merge_enantiomorphs=True).tobytes(), np.uint8).reshape(-1, 16)
-        model = WyckoffTransformerPaper(replace(config, elements=elements), np.unique(keys, axis=0))
-        model.group_counts += torch.from_numpy(np.bincount(genes.space_group, minlength=NUM_GROUPS + 1))
-        return model
-
-    def adapted(self, genes: GeneBatch) -> WyckoffTransformerPaper:
-        """A copy to fine-tune on other genes: p(space group) is theirs; `novel` means unlike them and those before."""
-        model = self.with_config()
-        keys = np.frombuffer(gene_keys(genes, merge_enantiomorphs=True).tobytes(), np.uint8).reshape(-1, 16)
-        model._train_keys = np.unique(np.concatenate([self._train_keys, keys]), axis=0)
-        model.group_counts.copy_(torch.from_numpy(np.bincount(genes.space_group, minlength=NUM_GROUPS + 1)))
-        return model
-
-    def train_keys(self) -> set[bytes]:
-        """Keys of the training genes, enantiomorphic groups merged: what `novel` is measured against."""
-        return {key.tobytes() for key in self._train_keys}
-
-    def group_probabilities(self) -> NDArray[np.float64]:
-        """(231,) p(space group): smoothed frequencies, the same as those of the default model."""
-        return smoothed_frequencies(self.group_counts.cpu().numpy(), self.config.group_smoothing)
-
-    # Checkpoints
-
-    def save(self, directory: str | Path, *, card: str = "", half: bool = True) -> None:
-        """Writes a checkpoint folder: weights, group counts, temperatures, configuration, model card.
-
-        Raises:
-            OutputError: the folder cannot be written; an earlier checkpoint is unchanged.
-        """
-        save_checkpoint(directory, self.settings(), self.tensors(), card, half=half)
-
-    def settings(self) -> dict[str, Any]:
-        """What `load` builds the model from, as JSON values."""
-        return {
-            "family": FAMILY,
-            "variant": VARIANT,
-            "tables_sha256": tables().sha256,
-            "canonical_version": CANONICAL_VERSION,
-            "model": to_dict(self.config),
-        }
-
-    def tensors(self) -> dict[str, Tensor]:
-        """Weights, group counts, temperatures and keys by name."""
-        return {**self.state_dict(), _KEYS: torch.from_numpy(self._train_keys.copy())}
-
-    def with_config(self, **changes: Any) -> WyckoffTransformerPaper:
-        """A copy with the same weights under another configuration of the same sizes.
-
-        Raises:
-            ConfigError: a setting out of range.
-        """
-        settings = self.settings()
-        settings["model"] = to_dict(replace(self.config, **changes))
-        return WyckoffTransformerPaper.from_checkpoint(settings, self.tensors())
-
-    @staticmethod
-    def from_checkpoint(settings: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> WyckoffTransformerPaper:
-        """The model of a checkpoint that was read with `load_checkpoint`.
-
-        Raises:
-            CheckpointError: it was made with other symmetry tables, or its tensors do not fit its configuration.
-        """
-        config: PaperConfig = checked_config(PaperConfig, settings)
-        weights = dict(tensors)
-        keys = weights.pop(_KEYS, torch.empty(0, 16, dtype=torch.uint8))
-        model = WyckoffTransformerPaper(config, keys.numpy())
-        model.load_state_dict(fit_to_template(weights, model.state_dict()))
-        return model.eval()
 
     # One field of the next site
 
@@ -243,19 +160,6 @@ class WyckoffTransformerPaper(nn.Module):
             torch.from_numpy(self.vocabulary_index[genes.elements[:, :sites]]).to(device),
             torch.from_numpy(genes.wyckoffs[:, :sites].astype(np.int64)).to(device),
         )
-
-    def check_vocabulary(self, genes: GeneBatch) -> None:
-        """Refuses genes with elements that the model was not trained on.
-
-        Raises:
-            InputError: naming the element and the row.
-        """
-        refuse_unknown_elements(genes, self.vocabulary_index)
-
-    @property
-    def vocabulary(self) -> frozenset[int]:
-        """Atomic numbers of the elements that it knows."""
-        return frozenset(self.config.elements)
 
     # Sampling
 
