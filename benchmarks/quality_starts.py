@@ -139,14 +139,10 @@ def relaxed_energies(table: CrystalTable, potential: Potential) -> Floats:
 def _drawn(model: Any, formula: str, group: int | None, seed: int) -> Starts:
     """Structures of the model, those with overlaps left out."""
     generator = StartGenerator(model, formula, space_groups=None if group is None else [group], seed=seed)
-    parts: list[CrystalTable] = []
     with Clock() as clock:
-        for table in generator.tables():
-            parts.append(table)
-            if sum(map(len, parts)) >= COUNT:
-                break
-    found = CrystalTable.concatenate(parts)
-    return Starts(table=found[:COUNT], tries=generator.drawn, kept=len(found), seconds=clock.cpu)
+        table = generator.take(COUNT)
+    kept = generator.drawn - sum(generator.left_out.values())
+    return Starts(table=table, tries=generator.drawn, kept=kept, seconds=clock.cpu)
 
 
 def _random_source() -> Source:

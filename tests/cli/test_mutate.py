@@ -117,6 +117,11 @@ def test_starts_that_are_no_ordered_symmetric_crystals_are_refused(invoke, tmp_p
         (disordered, [], "partially occupied; order it"),
         (distorted, ["--space-group", "225"], "225 is expected; a larger --tolerance finds more symmetry"),
         (distorted, ["--space-group", "225", "--tolerance", "0.001"], "at a tolerance of 0.001 Angstrom"),
+        (
+            distorted,
+            [],
+            "and 225 at 0.3; take --tolerance 0.3 to search in the higher one, or say --space-group",
+        ),
         (unknown, [], "Fm is not among the 88 elements that the model knows; leave it out of the start"),
         (tmp_path / "missing.cif", [], "does not exist"),
     ):
@@ -124,6 +129,20 @@ def test_starts_that_are_no_ordered_symmetric_crystals_are_refused(invoke, tmp_p
         assert result.exit_code == 2, result.output
         assert message in result.stderr
         assert not (tmp_path / "out").exists()
+
+
+def test_a_crystal_that_is_distorted_by_nature_is_searched_around_where_that_is_said(invoke, tmp_path):
+    distorted = salt(tmp_path / "distorted.cif", angle=92.0, shift=0.03)
+    result = invoke("mutate", distorted, *BRIEF, "--out", tmp_path / "refused")
+    group = result.stderr.split("--space-group ")[1].split()[0]
+    for number, options in ((group, ["--space-group", group]), ("225", ["--tolerance", "0.3"])):
+        out = tmp_path / number
+        result = invoke("mutate", distorted, *BRIEF, *options, "--out", out)
+        assert result.exit_code == 0, result.output
+        assert set(CrystalTable.read(out / "crystals.parquet").space_group.tolist()) == {int(number)}
+    # A table says which group its crystals have.
+    again = invoke("mutate", tmp_path / group / "crystals.parquet", *BRIEF, "--out", tmp_path / "again")
+    assert again.exit_code == 0, again.output
 
 
 def test_an_interrupted_run_leaves_nothing_behind(spawn, start, tmp_path):

@@ -50,16 +50,16 @@ def initialize(
     Writes crystals.parquet, the structures (a file each for cif and poscar, in the primitive cell but for cif), and
     summary.json. Unlike generate it gives many geometries of one arrangement of sites.
     """
-    from aristotype.discover import initialize as starting_structures
+    from aristotype.discover import StartGenerator
     from aristotype.models import load
 
     groups = build_conditions(space_group=space_group).space_groups
     refuse_folder(out, force, SUMMARY)
-    loaded = load(model)
+    starts = StartGenerator(load(model), formula, space_groups=groups, seed=seed)
     with output_lock(out):
         refuse_folder(out, force, SUMMARY)
         begin = time.perf_counter()
-        table = starting_structures(loaded, formula, number, space_groups=groups, seed=seed)
+        table = starts.take(number)
         seconds = time.perf_counter() - begin
         summary: dict[str, object] = {
             "model": printable(model),
@@ -67,6 +67,8 @@ def initialize(
             "space_groups": None if groups is None else list(groups),
             "seed": seed,
             "structures": len(table),
+            "drawn": starts.drawn,
+            "left_out": dict(starts.left_out),
             "format": format.value,
             "seconds": round(seconds, 2),
         }
@@ -75,6 +77,9 @@ def initialize(
     arrangements = "one arrangement" if genes == 1 else f"{genes:,} arrangements"
     say(f"{len(table):,} structures of {formula} in {printable(out)} in {seconds_text(seconds)}")
     say(f"  {arrangements} of sites")
+    for reason, count in starts.left_out.items():
+        if count:
+            say(f"  left out of {starts.drawn:,} drawn: {count:,}, {reason}")
 
 
 def _write(table: CrystalTable, out: Path, format: Format, summary: dict[str, object]) -> None:

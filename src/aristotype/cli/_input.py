@@ -56,7 +56,6 @@ def read_input(paths: list[Path], *, tolerance: float = 0.1, processes: int = 1)
         InputError: a path does not exist, a table is given among other paths, or nothing can be read.
     """
     from aristotype.crystal import CrystalTable
-    from aristotype.datasets import is_table
 
     check_paths(paths)
     single = [path for path in paths if path.name.lower().endswith(TABLES) or _of_generate(path)]
@@ -65,10 +64,8 @@ def read_input(paths: list[Path], *, tolerance: float = 0.1, processes: int = 1)
             f"{printable(single[0])} holds many crystals and {len(paths)} paths are given; give each by itself"
         )
     path = paths[0]
-    if single and _of_generate(path):
-        found = Input(CrystalTable.read(path / "crystals.parquet"), [])
-    elif single and is_table(path):
-        found = Input(CrystalTable.read(path), [])
+    if single and is_encoded(path):
+        found = Input(CrystalTable.read(path / "crystals.parquet" if _of_generate(path) else path), [])
     else:
         found = _encoded(paths, tolerance, processes)
     if not len(found.table):
@@ -108,6 +105,13 @@ def write_failures(failures: list[tuple[str, str]], out: Path) -> Path:
     else:
         path.unlink(missing_ok=True)  # of the output that is replaced
     return path
+
+
+def is_encoded(path: Path) -> bool:
+    """Whether a path holds crystals with their groups, not structures whose symmetry is to be found."""
+    from aristotype.datasets import is_table
+
+    return _of_generate(path) or is_table(path)
 
 
 def _of_generate(path: Path) -> bool:

@@ -15,12 +15,16 @@ from aristotype._files import output_lock, printable, refuse_folder
 from aristotype.cli import _chains as chains_
 from aristotype.cli import _types as types
 from aristotype.cli._console import progress, say, seconds_text
-from aristotype.cli._input import read_whole
+from aristotype.cli._input import is_encoded, read_whole
 from aristotype.errors import InputError
 
 if TYPE_CHECKING:
     from aristotype.crystal import CrystalTable
     from aristotype.discover import ChainsResult
+
+
+_LOOSER = 3
+"""Times the tolerance, at which a start must not have a higher symmetry."""
 
 
 class By(StrEnum):
@@ -91,7 +95,7 @@ def mutate(
     closest: chains_.Closest = 0.7,
     tolerance: types.Tolerance = 0.1,
     space_group: Annotated[
-        int | None, typer.Option("--space-group", help="That the start must have at the tolerance, as a check.")
+        int | None, typer.Option("--space-group", help="That the start has at the tolerance; another one is refused.")
     ] = None,
     seed: types.Seed = 0,
     force: types.Force = False,
@@ -120,7 +124,10 @@ def mutate(
     guides = chains_.build_guides(guide, pattern, pattern_weight)
     refuse_folder(out, force, chains_.SUMMARY)
     starts = read_whole(path, tolerance=tolerance)
-    _check_group(starts, space_group, tolerance)
+    if space_group is not None:
+        _check_group(starts, space_group, tolerance)
+    elif not is_encoded(path):
+        _refuse_lost_symmetry(starts, tolerance)
     loaded = load(model)
 
     def run(config: ChainConfig, report: Callable[[int, float], None] | None) -> ChainsResult:
@@ -190,10 +197,27 @@ def _listed(texts: list[str] | None) -> list[str] | None:
     return items
 
 
-def _check_group(starts: CrystalTable, expected: int | None, tolerance: float) -> None:
+def _refuse_lost_symmetry(starts: CrystalTable, tolerance: float) -> None:
+    """Refuses structures that are all but of a higher group: in their own, the chains would not keep what they lost.
+
+    One whose symmetry cannot be found at the larger tolerance has nothing that it could have lost.
+    """
+    from aristotype.crystal import encode
+
+    larger = _LOOSER * tolerance
+    loose = encode(starts.to_structures(), tolerance=larger, ids=starts.ids, failures=[], max_gap=None)
+    groups = dict(zip(loose.ids, loose.space_group.tolist(), strict=True))
+    for name, group in zip(starts.ids, starts.space_group.tolist(), strict=True):
+        if groups.get(name, group) != group:
+            raise InputError(
+                f"{name!r} has space group {group} at a tolerance of {tolerance:g} Angstrom and {groups[name]} at "
+                f"{larger:g}; take --tolerance {larger:g} to search in the higher one, or say --space-group {group} if "
+                "it is distorted by nature"
+            )
+
+
+def _check_group(starts: CrystalTable, expected: int, tolerance: float) -> None:
     """Refuses starts of another group than expected: distorted, or read with too tight or too loose a tolerance."""
-    if expected is None:
-        return
     from aristotype.symmetry import space_group
 
     space_group(expected)  # refuses numbers that do not exist

@@ -5,12 +5,13 @@ A drop-in for generators of random symmetric structures. Unlike `generate` it gi
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from functools import reduce
 from math import gcd
 from typing import TYPE_CHECKING
 
-from aristotype.crystal import Conditions, CrystalTable, parse_formula
+from aristotype.crystal import DEFAULT_TOLERANCE, Conditions, CrystalTable, parse_formula
 from aristotype.discover._generate import CLOSEST, draws_geometry
 from aristotype.errors import InputError
 
@@ -20,13 +21,19 @@ if TYPE_CHECKING:
     from aristotype.discover._generate import Sampler
 
 PATIENCE = 2000
-"""Crystals in a row in which atoms overlap after which there is no use in going on."""
+"""Crystals in a row that are left out after which there is no use in going on."""
+OVERLAP = "atoms overlap"
+RISEN = "of a higher symmetry than was asked for"
 
 
 class StartGenerator:
     """Starting structures one after another; `get_new_candidate` is the method that ASE's searches call.
 
     Iterating gives ASE atoms; `tables` gives tables of crystals. Row after row of a seed the same crystals come.
+
+    Crystals in which atoms overlap are left out. Where space groups are asked for, so are those that within
+    `DEFAULT_TOLERANCE` have a higher symmetry than their own; where none is, they are as good as others, and are said
+    to have the group that they were drawn in.
     """
 
     def __init__(
@@ -66,27 +73,58 @@ class StartGenerator:
         self._model, self._seed, self._primitive = model, seed, primitive
         self._atoms = self._endless()
         self.drawn = 0
-        """Crystals drawn so far, those left out because atoms overlap included."""
+        """Crystals drawn so far, those left out included."""
+        self.left_out: Counter[str] = Counter()
+        """Crystals left out so far, by reason."""
 
     def tables(self) -> Iterator[CrystalTable]:
-        """Endless tables of crystals without overlaps.
+        """Endless tables of the crystals that are not left out.
 
         Raises:
             InfeasibleConditionsError: nothing satisfies the conditions.
-            InputError: atoms overlapped in `PATIENCE` crystals in a row.
+            InputError: `PATIENCE` crystals in a row were left out.
         """
         in_vain = 0
         for block in self._model.stream(self.conditions, seed=self._seed, score=False):
             self.drawn += len(block)
-            apart = block.filter(block.column("closest").to_numpy() >= CLOSEST)
-            in_vain = 0 if len(apart) else in_vain + len(block)
-            if len(apart):
-                yield apart
+            good = self._good(block)
+            in_vain = 0 if len(good) else in_vain + len(block)
+            if len(good):
+                yield good
             elif in_vain >= PATIENCE:
+                told = "; ".join(f"{reason} ({count:,})" for reason, count in self.left_out.most_common())
                 raise InputError(
-                    f"atoms overlap in each of {in_vain:,} crystals in a row; allow more space groups, or a formula "
+                    f"none of {in_vain:,} crystals in a row is of use: {told}; allow more space groups, or a formula "
                     "with fewer atoms"
                 )
+
+    def take(self, n: int) -> CrystalTable:
+        """The first n crystals.
+
+        Raises:
+            InputError: n is less than 1, or see `tables`.
+            InfeasibleConditionsError: nothing satisfies the conditions.
+        """
+        if n < 1:
+            raise InputError(f"{n} structures are asked for; ask for at least 1")
+        parts, have = [], 0
+        for table in self.tables():
+            parts.append(table)
+            have += len(table)
+            if have >= n:
+                break
+        return CrystalTable.concatenate(parts)[:n]
+
+    def _good(self, block: CrystalTable) -> CrystalTable:
+        from aristotype.realize import genes_kept  # which needs what drawing genes does not
+
+        apart = block.filter(block.column("closest").to_numpy() >= CLOSEST)
+        self.left_out[OVERLAP] += len(block) - len(apart)
+        if self.conditions.space_groups is None:
+            return apart
+        good = apart.filter(genes_kept(apart, DEFAULT_TOLERANCE))
+        self.left_out[RISEN] += len(apart) - len(good)
+        return good
 
     def _endless(self) -> Iterator[Atoms]:
         for table in self.tables():
@@ -111,7 +149,7 @@ def initialize(
     space_groups: Iterable[int] | None = None,
     seed: int = 0,
 ) -> CrystalTable:
-    """Starting structures of one composition, without overlaps.
+    """Starting structures of one composition, as `StartGenerator` draws them.
 
     Args:
         model: a model of crystals.
@@ -124,12 +162,4 @@ def initialize(
         InputError: n is less than 1, or see `StartGenerator`.
         InfeasibleConditionsError: no group can hold that content.
     """
-    if n < 1:
-        raise InputError(f"{n} structures are asked for; ask for at least 1")
-    parts, have = [], 0
-    for table in StartGenerator(model, formula, space_groups=space_groups, seed=seed).tables():
-        parts.append(table)
-        have += len(table)
-        if have >= n:
-            break
-    return CrystalTable.concatenate(parts)[:n]
+    return StartGenerator(model, formula, space_groups=space_groups, seed=seed).take(n)

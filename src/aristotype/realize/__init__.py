@@ -19,6 +19,7 @@ from aristotype.realize._realize_many import (
 from aristotype.realize._relax import relax_rows
 from aristotype.realize._relax_config import RelaxConfig
 from aristotype.realize._relax_many import relax, relax_failures, relax_seconds
+from aristotype.realize._verify import genes_kept
 
 __all__ = [
     "MinimaConfig",
@@ -26,6 +27,7 @@ __all__ = [
     "RealizeConfig",
     "RelaxConfig",
     "best_minimum",
+    "genes_kept",
     "lowest_of_each",
     "minima",
     "minima_many",
