@@ -94,6 +94,9 @@ def test_rewards_of_your_own_are_named_by_module(invoke, model, tmp_path, monkey
     assert result.exit_code == 2
     assert "out of order" in result.output
     assert not (tmp_path / "broken" / "last").exists()
+    assert "--force" in invoke(*asked, "mine:picky", "--out", tmp_path / "broken").output
+    assert invoke(*asked, "mine:picky", "--out", tmp_path / "broken", "--force").exit_code == 0
+    assert (tmp_path / "broken" / "last").exists()
 
 
 def test_a_dry_run_writes_nothing(invoke, model, tmp_path):

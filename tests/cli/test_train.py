@@ -140,6 +140,25 @@ def test_a_run_is_never_overwritten_and_goes_on_when_asked(train, tmp_path):
     (tmp_path / "home").mkdir()
     (tmp_path / "home" / "thesis.tex").write_text("x")
     assert train("--out", tmp_path / "home", *SMALL, *BRIEF).exit_code == 2
+    assert "holds no run.json" in train("--out", tmp_path / "home", *SMALL, *BRIEF, "--force").stderr
+    assert (tmp_path / "home" / "thesis.tex").exists()
+
+
+def test_a_run_is_replaced_when_asked(train, tmp_path):
+    out = tmp_path / "run"
+    assert train("--out", out, *SMALL, *BRIEF).exit_code == 0
+    both = train("--out", out, *SMALL, *BRIEF, "--force", "--resume")
+    assert both.exit_code == 2
+    assert "leave one of them out" in both.stderr
+    (out / "best" / "left.txt").write_text("of the run before")
+    assert train("--out", out, *SMALL, *BRIEF, "--set=training.epochs=1", "--force").exit_code == 0
+    assert "epochs = 1" in (out / "config.toml").read_text()
+    assert not (out / "best" / "left.txt").exists()
+    # Stopped before the first step: the settings alone are there.
+    (tmp_path / "begun").mkdir()
+    (tmp_path / "begun" / "config.toml").write_text("")
+    assert "--resume" in train("--out", tmp_path / "begun", *SMALL, *BRIEF).stderr
+    assert train("--out", tmp_path / "begun", *SMALL, *BRIEF, "--force").exit_code == 0
 
 
 def test_a_dry_run_counts_and_writes_nothing(train, tmp_path):

@@ -13,7 +13,7 @@ import typer
 from aristotype._files import printable
 from aristotype.cli import _types as types
 from aristotype.cli._console import INTERRUPTED, progress, say, seconds_text
-from aristotype.cli._train import refuse_overwrite_run
+from aristotype.cli._train import check_run_folder, start_over
 from aristotype.errors import InputError
 
 if TYPE_CHECKING:
@@ -90,6 +90,7 @@ def finetune(
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with the run in DIR; same command otherwise, --steps may grow.")
     ] = False,
+    force: types.Force = False,
     dry_run: types.DryRun = False,
 ) -> None:
     """Fine-tune a model of crystals by a reward; the checkpoint is OUT/last.
@@ -113,8 +114,7 @@ def finetune(
         repeat_penalty=repeat_penalty,
         seed=seed,
     )  # before anything is read: a wrong setting is told at once
-    if not resume:
-        refuse_overwrite_run(out)
+    check_run_folder(out, resume, force)
     settings: dict[str, Any] = {}
     if reward == "e-above-hull":
         settings = {
@@ -131,6 +131,8 @@ def finetune(
     if dry_run:
         _estimate(loaded, judge, config, what)
         return
+    if force:
+        start_over(out)
     with progress("finetune", steps) as update:
 
         def show(step: int, figures: Mapping[str, Any]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import tempfile
 from contextlib import redirect_stderr
 from dataclasses import dataclass, field, fields, make_dataclass, replace
@@ -13,10 +14,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from aristotype._files import atomic_path, printable, refuse_overwrite
+from aristotype._files import atomic_path, output_lock, printable, refuse_folder
 from aristotype.cli import _types as types
 from aristotype.cli._console import INTERRUPTED, say, seconds_text
-from aristotype.errors import CheckpointError, ConfigError, TableError, UnknownNameError
+from aristotype.errors import CheckpointError, ConfigError, InputError, OutputError, TableError, UnknownNameError
 
 if TYPE_CHECKING:
     from aristotype.crystal import CrystalTable, GeneBatch
@@ -77,6 +78,7 @@ _FAMILIES = {
     ),
 }
 _TRIAL_STEPS = 10  # of a time estimate
+_RUN = ("run.json", "config.toml")  # files by which the folder of a run is known; the second is there first
 
 EXAMPLES = """[bold]Examples[/bold]
 
@@ -119,6 +121,7 @@ def train(
         bool, typer.Option("--resume", help="Go on with the run in DIR; same command otherwise.")
     ] = False,
     processes: types.Processes = 1,
+    force: types.Force = False,
     dry_run: types.DryRun = False,
 ) -> None:
     """Train a model, or fine-tune one on your own table; the best checkpoint is OUT/best.
@@ -133,8 +136,8 @@ def train(
     settings = resolve_settings(model, data, config, overrides or [], checkpoint and checkpoint.config)
     resolve_device(settings.training.device)  # before anything is written
     writes = rank_and_world()[0] == 0
-    if writes and not resume:
-        refuse_overwrite_run(out)
+    if writes:
+        check_run_folder(out, resume, force)
     prepared = _prepared(data, processes, writes)
     family = _FAMILIES[model]
     splits = _split(prepared, "train", family.crystals), _split(prepared, "val", family.crystals)
@@ -145,6 +148,8 @@ def train(
         if writes:
             _estimate(family, begin, splits, settings, prepared)
         return
+    if writes and force:
+        start_over(out)
     if writes and not (out / "config.toml").is_file():  # a run that goes on has its settings already
         with atomic_path(out / "config.toml") as temporary:
             temporary.write_text(to_toml(settings), encoding="utf-8")
@@ -211,17 +216,38 @@ def _family(name: str) -> Family:
     return _FAMILIES[name]
 
 
-def refuse_overwrite_run(out: Path) -> None:
-    """Refuses a folder with content, and says how to go on where it is a run.
+def check_run_folder(out: Path, resume: bool, force: bool) -> None:
+    """Refuses a folder with content, unless the run in it is to go on or to be replaced.
 
     Raises:
+        InputError: both are asked for.
         OutputError: there is something at `out`.
     """
-    if (out / "run.json").is_file():
-        from aristotype.errors import OutputError
+    if resume and force:
+        raise InputError("--resume goes on with the run in the folder and --force replaces it; leave one of them out")
+    if resume:
+        return
+    markers = [name for name in _RUN if (out / name).is_file()]
+    if markers and not force:
+        raise OutputError(
+            f"there is a run in {printable(out)}; go on with it by --resume, replace it by --force, or choose another "
+            "folder"
+        )
+    refuse_folder(out, force, *markers[:1] or _RUN[:1])
 
-        raise OutputError(f"there is a run in {printable(out)}; go on with it by --resume, or choose another folder")
-    refuse_overwrite(out)
+
+def start_over(out: Path) -> None:
+    """Empties the folder of a run; what makes it one of ours goes last.
+
+    Raises:
+        OutputError: a process works there.
+    """
+    with output_lock(out):
+        for path in sorted(out.iterdir() if out.is_dir() else (), key=lambda path: path.name in _RUN):
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path)
+            else:
+                path.unlink()
 
 
 def _prepared(data: str, processes: int, writes: bool) -> PreparedDataset:

@@ -230,7 +230,7 @@ class _Run:
             why = next(iter(figures["reasons"]), "no reason given")
             raise TrainingError(
                 f"{self.progress.failed} batches in a row had fewer than two usable rewards, as many as are borne. The "
-                f"commonest reason: {why}. Correct the reward, and start again in another folder"
+                f"commonest reason: {why}. Correct the reward, and start again with --force or in another folder"
             )
 
     def save(self) -> None:
