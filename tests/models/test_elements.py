@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from aristotype.models.wyckoff_transformer import _model as model_module
 from aristotype.models.wyckoff_transformer._elements import assignment_mask, following_on_letter, site_mask
-from aristotype.models.wyckoff_transformer._formula import ElementAssignment, FormulaTarget
-from aristotype.models.wyckoff_transformer._limits import (
+from aristotype.models.blocks._formula import ElementAssignment, FormulaTarget
+from aristotype.models.blocks._limits import (
     TOO_MANY,
     fewest_atoms,
     primitive_multiplicities,

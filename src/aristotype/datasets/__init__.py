@@ -14,7 +14,7 @@ from aristotype.datasets._registry import DATASETS, SPLITS, DatasetSpec, RemoteF
 from aristotype.datasets._report import PreparedDataset, RowFailure, SplitCount, read_prepared, report_path
 
 if TYPE_CHECKING:
-    from aristotype.datasets._batches import GeneSource, TrainingBatch
+    from aristotype.datasets._batches import GeneSource, TrainingBatch, random_descriptions
 
 __all__ = [
     "DATASETS",
@@ -37,12 +37,13 @@ __all__ = [
     "load_dataset",
     "open_dataset",
     "prepare",
+    "random_descriptions",
     "read_prepared",
     "report_path",
 ]
 
 # Batches need torch, which costs seconds and memory in every worker that only encodes.
-_BATCHES = frozenset({"GeneSource", "TrainingBatch"})
+_BATCHES = frozenset({"GeneSource", "TrainingBatch", "random_descriptions"})
 
 
 def __getattr__(name: str) -> Any:

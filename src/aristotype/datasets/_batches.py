@@ -35,6 +35,17 @@ class TrainingBatch:
         return f"rows {shown}{more} ({len(self.rows)} genes of {self.wyckoffs.shape[1]} sites)"
 
 
+def random_descriptions(genes: GeneBatch, rng: np.random.Generator) -> GeneBatch:
+    """Each gene under a uniformly drawn relabelling of the affine normalizer, sites sorted."""
+    starts, table = relabelling_table()
+    table = np.concatenate([table, np.full((len(table), 1), -1, np.int8)], axis=1)  # so that -1 stays -1
+    group = genes.space_group
+    number = np.diff(np.append(starts, len(table)))[group]
+    draw = starts[group] + (rng.random(len(group)) * number).astype(np.int64)
+    wyckoffs = table[draw[:, None], genes.wyckoffs]
+    return sorted_genes(GeneBatch(space_group=group, elements=genes.elements, wyckoffs=wyckoffs))
+
+
 class GeneSource:
     """Batches of about `tokens` tokens (a site each, and one for the end).
 
@@ -71,9 +82,6 @@ class GeneSource:
         self._substitution = Substitution(genes)
         self._tokens = tokens
         self._mean_rows = len(genes) / max(1, sum(pieces for _, pieces in self._plan(1)))
-        self._starts, table = relabelling_table()
-        self._relabellings = np.concatenate([table, np.full((len(table), 1), -1, np.int8)], axis=1)
-        self._num_relabellings = np.diff(np.append(self._starts, len(table)))
 
     def steps_per_epoch(self, world: int) -> int:
         """Batches an epoch for each of `world` processes."""
@@ -86,7 +94,7 @@ class GeneSource:
         chosen = self._described.take(rows_drawn)
         if self._share:
             chosen = self._substituted(chosen, rng)
-        anyhow = self._relabelled(rng)
+        anyhow = random_descriptions(self._genes, rng)
         pieces: list[tuple[int, NDArray[np.int64]]] = []
         for length, count in self._plan(world):
             rows = rng.permutation(np.flatnonzero(self._sites == length))
@@ -110,13 +118,6 @@ class GeneSource:
         """The genes with some elements exchanged, sorted again."""
         elements = self._substitution.exchanged(chosen, self._share, rng)
         return sorted_genes(GeneBatch(space_group=chosen.space_group, elements=elements, wyckoffs=chosen.wyckoffs))
-
-    def _relabelled(self, rng: np.random.Generator) -> GeneBatch:
-        """Each gene under a uniformly drawn relabelling of the affine normalizer."""
-        group = self._genes.space_group
-        draw = (rng.random(len(group)) * self._num_relabellings[group]).astype(np.int64)
-        wyckoffs = self._relabellings[(self._starts[group] + draw)[:, None], self._genes.wyckoffs]
-        return sorted_genes(GeneBatch(space_group=group, elements=self._genes.elements, wyckoffs=wyckoffs))
 
     def _batch(self, rows: NDArray[np.int64], length: int, chosen: GeneBatch, anyhow: GeneBatch) -> TrainingBatch:
         def letters(genes: GeneBatch) -> Tensor:

@@ -11,9 +11,15 @@ from numpy.typing import NDArray
 
 from aristotype.crystal import Conditions, element_symbol, reduced_formula, templates_of
 from aristotype.errors import InfeasibleConditionsError, InputError
+from aristotype.models.blocks import (
+    Bools,
+    ElementAssignment,
+    FormulaTarget,
+    fewest_atoms,
+    primitive_multiplicities,
+    without_freedom,
+)
 from aristotype.models.wyckoff_transformer._config import WyckoffTransformerConfig
-from aristotype.models.wyckoff_transformer._formula import Bools, ElementAssignment, FormulaTarget
-from aristotype.models.wyckoff_transformer._limits import fewest_atoms, primitive_multiplicities, without_freedom
 from aristotype.models.wyckoff_transformer._memory import TemplateMemory
 from aristotype.models.wyckoff_transformer._partial import Images, Known, grouped
 from aristotype.models.wyckoff_transformer._rules import ElementRule, FormulaRule, OpenRule

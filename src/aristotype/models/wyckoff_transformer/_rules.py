@@ -7,7 +7,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from aristotype.models.wyckoff_transformer._formula import ElementAssignment
+from aristotype.models.blocks import ElementAssignment
 
 Bools = NDArray[np.bool_]
 

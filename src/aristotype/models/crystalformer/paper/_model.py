@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 from aristotype.crystal import Conditions, CrystalTable, element_symbol
 from aristotype.errors import InfeasibleConditionsError, InputError
 from aristotype.models._parts import first_rows, log_sum_by_row
-from aristotype.models._published import PublishedModel
+from aristotype.models._counted import CountedModel
 from aristotype.models.crystalformer._output import crystals_of
 from aristotype.models.crystalformer._sequences import MOST, Sequences, sequences_of
 from aristotype.models.crystalformer.paper._config import PaperConfig
@@ -40,7 +40,7 @@ _ROWS_A_PART = 256
 _TOKENS_A_PASS = 12_000
 
 
-class CrystalFormerPaper(PublishedModel):
+class CrystalFormerPaper(CountedModel):
     """The model of crystals of family CrystalFormer, configuration `paper`."""
 
     family = "crystalformer"

@@ -23,7 +23,7 @@ from torch.nn import functional
 from aristotype.crystal import Conditions, CrystalTable, GeneBatch
 from aristotype.datasets import TrainingBatch
 from aristotype.errors import InputError
-from aristotype.models._published import PublishedModel
+from aristotype.models._counted import CountedModel
 from aristotype.models.wyckoff_transformer.paper._config import KNOWN_SITES, PaperConfig
 from aristotype.models.wyckoff_transformer.paper._contexts import distinct_contexts
 from aristotype.models.wyckoff_transformer.paper._network import PaperNetwork
@@ -35,7 +35,7 @@ _CPU_ROWS = 192  # rows of a training pass on a CPU: fewer places are wasted on 
 _PLACES_A_PASS = 12_000
 
 
-class WyckoffTransformerPaper(PublishedModel):
+class WyckoffTransformerPaper(CountedModel):
     """The gene model of family WyckoffTransformer, configuration `paper`."""
 
     family = "wyckoff-transformer"

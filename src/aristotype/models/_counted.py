@@ -1,4 +1,4 @@
-"""What the published factorisations have alike: vocabulary, counts of space groups, training keys, checkpoints.
+"""Models whose p(space group) is counted: vocabulary, counts of space groups, training keys, checkpoints.
 
 Their networks and what they draw are their own.
 """
@@ -27,14 +27,14 @@ from aristotype.models._parts import (
 from aristotype.symmetry import NUM_GROUPS, tables
 from aristotype.training import fit_to_template, save_checkpoint, to_dict
 
-VARIANT = "paper"
 _KEYS = "train_keys"
 
 
-class PublishedModel(nn.Module):
-    """A model of configuration `paper`; a subclass names its family and its configuration, and adds its network."""
+class CountedModel(nn.Module):
+    """A model of one network; a subclass names its family, variant and configuration, and adds the network."""
 
     family: ClassVar[str]
+    variant: ClassVar[str] = "paper"
     config_type: ClassVar[type]
     config: Any
     group_counts: Tensor
@@ -43,7 +43,7 @@ class PublishedModel(nn.Module):
         """A model with fresh weights; `train_keys` (n, 16) are keys of the training genes, hands merged."""
         super().__init__()
         self.config = config
-        self.name = f"{self.family}-{VARIANT}"
+        self.name = self.family if self.variant == "default" else f"{self.family}-{self.variant}"
         self.vocabulary_index = vocabulary_index(config.elements)
         self._train_keys = np.empty((0, 16), np.uint8) if train_keys is None else train_keys
         self.register_buffer("group_counts", torch.zeros(NUM_GROUPS + 1, dtype=torch.int64))
@@ -100,7 +100,7 @@ class PublishedModel(nn.Module):
         """What `load` builds the model from, as JSON values."""
         return {
             "family": self.family,
-            "variant": VARIANT,
+            "variant": self.variant,
             "tables_sha256": tables().sha256,
             "canonical_version": CANONICAL_VERSION,
             "model": to_dict(self.config),
