@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -56,77 +57,54 @@ def _tokens(context: Context) -> Measurement:
 
 
 def _training(context: Context) -> Measurement:
-    """Steps of the shipped network, forward, backward and optimiser."""
-    import torch
-
+    """Training steps of the shipped network."""
     from aristotype.models.crystalformer._places import maker_of_places
-    from aristotype.models.crystalformer._sequences import first_of_each, sequences_of
-    from aristotype.models.crystalformer._source import CrystalSource
 
     network = crystal_model(context).geometry
-    table = random_rows(split(context, "train"), ROWS, context.seed)
-    sequences = first_of_each(sequences_of(table))
-    source = CrystalSource(
-        sequences, maker_of_places(sequences, network.config.elements), tokens=700, seed=context.seed
-    )
     model.cache_clear()  # training changes the weights in place: others get a fresh copy
-    network.train()
-    optimiser = torch.optim.AdamW(network.parameters(), 1e-5)
-    rows = steps = 0
-    with Clock() as clock:
-        for batch in source.batches(0, 0, 1):
-            optimiser.zero_grad()
-            loss = -torch.stack(network.log_prob(batch)).sum()
-            loss.backward()
-            optimiser.step()
-            rows, steps = rows + len(batch.group), steps + 1
-            if steps == STEPS:
-                break
-    return Measurement(
-        work="training of crystals, CPU seconds a sample",
-        value=clock.cpu / rows,
-        unit="CPU s",
-        count=f"{steps} steps, {rows:,} crystals",
-        cpu_seconds=clock.cpu,
-        published=published.CRYSTAL_TRAINED_SECONDS,
-        better="less",
-        seed=context.seed,
-        note=f"{_millions(network)} M parameters (published: 4.8 M)",
-    )
+    note = "{millions} M parameters (published: 4.8 M)"
+    return _steps(context, "training of crystals, CPU seconds a sample", network, maker_of_places, 700, note)
 
 
 def _training_published(context: Context) -> Measurement:
-    """Steps of the published network in its size, with fresh weights."""
+    """Training steps of the published network in its size, with fresh weights."""
+    from aristotype.models.crystalformer.paper._tokens import maker_of_tokens
+
+    network = _published_size(context).network
+    note = "{millions} M parameters, {tokens:.0f} tokens a crystal"
+    return _steps(context, "the same, configuration `paper`", network, maker_of_tokens, 460, note)
+
+
+def _steps(context: Context, work: str, network: Any, maker: Any, sites: int, note: str) -> Measurement:
+    """Training steps, forward, backward and optimiser, on batches of about so many sites that `maker` makes."""
     import torch
 
     from aristotype.models.crystalformer._sequences import first_of_each, sequences_of
     from aristotype.models.crystalformer._source import CrystalSource
-    from aristotype.models.crystalformer.paper._tokens import maker_of_tokens
 
-    fresh = _published_size(context)
     sequences = first_of_each(sequences_of(random_rows(split(context, "train"), ROWS, context.seed)))
-    source = CrystalSource(sequences, maker_of_tokens(sequences, fresh.config.elements), tokens=460, seed=context.seed)
-    optimiser = torch.optim.AdamW(fresh.train().parameters(), 1e-5)
-    rows = steps = tokens = 0
+    make = maker(sequences, network.config.elements)
+    source = CrystalSource(sequences, make, tokens=sites, seed=context.seed)
+    optimiser = torch.optim.AdamW(network.train().parameters(), 1e-5)
+    shapes = []
     with Clock() as clock:
-        for batch in source.batches(0, 0, 1):
+        for batch in islice(source.batches(0, 0, 1), STEPS):
             optimiser.zero_grad()
-            (-torch.stack(fresh.network.log_prob(batch)).sum() / len(batch.group)).backward()
+            (-torch.stack(network.log_prob(batch)).sum() / len(batch.group)).backward()
             optimiser.step()
-            rows, steps = rows + len(batch.group), steps + 1
-            tokens += len(batch.group) * (5 * batch.wyckoffs.shape[1] + 1)
-            if steps == STEPS:
-                break
+            shapes.append(batch.wyckoffs.shape)
+    rows, length = np.array(shapes).T
+    crystals = int(rows.sum())
     return Measurement(
-        work="the same, configuration `paper`",
-        value=clock.cpu / rows,
+        work=work,
+        value=clock.cpu / crystals,
         unit="CPU s",
-        count=f"{steps} steps, {rows:,} crystals",
+        count=f"{len(rows)} steps, {crystals:,} crystals",
         cpu_seconds=clock.cpu,
         published=published.CRYSTAL_TRAINED_SECONDS,
         better="less",
         seed=context.seed,
-        note=f"{_millions(fresh)} M parameters, {tokens / rows:.0f} tokens a crystal",
+        note=note.format(millions=_millions(network), tokens=np.average(5 * length + 1, weights=rows)),
     )
 
 

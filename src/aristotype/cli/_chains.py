@@ -1,27 +1,29 @@
-"""What `mutate` and `guide` share: properties from the command line, the folder that is written, what is shown."""
+"""What `mutate` and `guide` share: properties from the command line, the run, its folder, what is shown."""
 
 from __future__ import annotations
 
 import json
 import math
+import time
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from aristotype._files import atomic_directory, printable
-from aristotype.cli._console import say, seconds_text, show_table
+from aristotype._files import atomic_directory, output_lock, printable, refuse_folder
+from aristotype.cli._console import progress, say, seconds_text, show_table
 from aristotype.errors import InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable
 
-    from aristotype.discover import ChainsResult, Guide
+    from aristotype.discover import ChainConfig, ChainsResult, Guide
 
 SUMMARY = "summary.json"
 """The file by which a folder of ours is known."""
 DEFAULT_MODEL = "crystalformer-mp20"
-TRIAL = 3
+_TRIAL = 3
 """Steps of a time estimate."""
 _SHOWN = 20
 
@@ -108,7 +110,38 @@ def _read_pattern(path: Path) -> tuple[Any, Any]:
     return rows[:, 0], rows[:, 1]
 
 
-def write_chains(result: ChainsResult, out: Path, extra: dict[str, Any]) -> None:
+def run_or_estimate(
+    run: Callable[..., ChainsResult],  # takes `config` and `progress`
+    config: ChainConfig,
+    out: Path,
+    *,
+    title: str,
+    facts: dict[str, Any],
+    force: bool,
+    dry_run: bool,
+    about: str = "about",
+) -> None:
+    """Runs chains, writes their folder, with `facts` in its summary, and shows what came of them.
+
+    A dry run tells from a few steps `about` how long that takes, and writes nothing.
+    """
+    begin = time.perf_counter()
+    if dry_run:
+        few = min(config.steps, _TRIAL)
+        trial = run(config=replace(config, steps=few))
+        seconds = (time.perf_counter() - begin) / few * config.steps
+        say(f"{trial.summary['chains']:,} chains of {config.steps:,} steps: {about} {seconds_text(seconds)}")
+        return
+    with output_lock(out):
+        refuse_folder(out, force, SUMMARY)
+        with progress(title, config.steps) as update:
+            result = run(config=config, progress=lambda done, share: update(done, f"{share:.0%} accepted"))
+        seconds = time.perf_counter() - begin
+        _write(result, out, {**facts, "seconds": round(seconds, 2)})
+    _show(result, out, seconds)
+
+
+def _write(result: ChainsResult, out: Path, extra: dict[str, Any]) -> None:
     """Writes the folder, whole or not at all: crystals, a CIF each, the trace and the summary."""
     import pyarrow.parquet as pq
 
@@ -123,10 +156,12 @@ def write_chains(result: ChainsResult, out: Path, extra: dict[str, Any]) -> None
         (folder / SUMMARY).write_text(text + "\n", encoding="utf-8")
 
 
-def show_chains(result: ChainsResult, out: Path, seconds: float, properties: Sequence[str]) -> None:
+def _show(result: ChainsResult, out: Path, seconds: float) -> None:
     """Prints the best crystal of each chain, and what became of the moves."""
     from aristotype.symmetry import tables
 
+    summary = result.summary
+    properties = [guide["name"] for guide in summary["guides"]]
     best = [row for row in result.table.arrow.to_pylist() if row["kind"] == "best"]
     first = {
         (row["start"], row["chain"]): row["log_prob"]
@@ -151,7 +186,6 @@ def show_chains(result: ChainsResult, out: Path, seconds: float, properties: Seq
     show_table([(name, "left" if name in text else "right") for name in columns], rows)
     if len(best) > _SHOWN:
         say(f"... and {len(best) - _SHOWN:,} more in {printable(out / 'crystals.parquet')}")
-    summary = result.summary
     say(f"{summary['chains']:,} chains of {summary['steps']:,} steps in {printable(out)} in {seconds_text(seconds)}")
     for name, move in summary["moves"].items():
         told = ", ".join(f"{count:,} {reason}" for reason, count in move["not_accepted"].items())

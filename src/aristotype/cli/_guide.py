@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
-from dataclasses import replace
-from typing import TYPE_CHECKING, Annotated
+from functools import partial
+from typing import Annotated
 
 import typer
 
-from aristotype._files import output_lock, printable, refuse_folder
+from aristotype._files import printable, refuse_folder
 from aristotype.cli import _chains as chains_
 from aristotype.cli import _types as types
 from aristotype.cli._conditions import build_conditions
-from aristotype.cli._console import progress, say, seconds_text
 from aristotype.errors import InputError
-
-if TYPE_CHECKING:
-    from aristotype.discover import ChainsResult
 
 EXAMPLES = """[bold]Examples[/bold]
 
@@ -92,21 +86,13 @@ def guide(
     refuse_folder(out, force, chains_.SUMMARY)
     loaded = load(model)
 
-    def run(config: ChainConfig, report: Callable[[int, float], None] | None) -> ChainsResult:
-        return run_chains(loaded, guides, conditions, chains=chains, screen=screen, config=config, progress=report)
-
-    if dry_run:
-        few = min(steps, chains_.TRIAL)
-        begin = time.perf_counter()
-        run(replace(config, steps=few), None)
-        seconds = (time.perf_counter() - begin) / few * steps
-        say(f"{chains:,} chains of {steps:,} steps: at most about {seconds_text(seconds)}")
-        return
-    with output_lock(out):
-        refuse_folder(out, force, chains_.SUMMARY)
-        begin = time.perf_counter()
-        with progress("guide", steps) as update:
-            result = run(config, lambda done, share: update(done, f"{share:.0%} accepted"))
-        seconds = time.perf_counter() - begin
-        chains_.write_chains(result, out, {"model": printable(model), "seconds": round(seconds, 2)})
-    chains_.show_chains(result, out, seconds, [guide.name for guide in guides])
+    chains_.run_or_estimate(
+        partial(run_chains, loaded, guides, conditions, chains=chains, screen=screen),
+        config,
+        out,
+        title="guide",
+        facts={"model": printable(model)},
+        about="at most about",
+        force=force,
+        dry_run=dry_run,
+    )

@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
-from dataclasses import replace
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from aristotype._files import output_lock, printable, refuse_folder
+from aristotype._files import printable, refuse_folder
 from aristotype.cli import _chains as chains_
 from aristotype.cli import _types as types
-from aristotype.cli._console import progress, say, seconds_text
 from aristotype.cli._input import is_encoded, read_whole
 from aristotype.errors import InputError
 
 if TYPE_CHECKING:
     from aristotype.crystal import CrystalTable
-    from aristotype.discover import ChainsResult
 
 
 _LOOSER = 3
@@ -130,37 +126,27 @@ def mutate(
         _refuse_lost_symmetry(starts, tolerance)
     loaded = load(model)
 
-    def run(config: ChainConfig, report: Callable[[int, float], None] | None) -> ChainsResult:
-        return run_chains(
-            loaded,
-            starts,
-            chains=chains,
-            substitutes=substitutes,
-            by=by.value,
-            keep=keep.value,
-            formula=formula,
-            moves=kinds,
-            guides=guides,
-            config=config,
-            progress=report,
-        )
-
-    if dry_run:
-        few = min(steps, chains_.TRIAL)
-        begin = time.perf_counter()
-        run(replace(config, steps=few), None)
-        seconds = (time.perf_counter() - begin) / few * steps
-        say(f"{len(starts) * chains:,} chains of {steps:,} steps: about {seconds_text(seconds)}")
-        return
-    with output_lock(out):
-        refuse_folder(out, force, chains_.SUMMARY)
-        begin = time.perf_counter()
-        with progress("mutate", steps) as update:
-            result = run(config, lambda done, share: update(done, f"{share:.0%} accepted"))
-        seconds = time.perf_counter() - begin
-        extra = {"model": printable(model), "tolerance": tolerance, "seconds": round(seconds, 2)}
-        chains_.write_chains(result, out, extra)
-    chains_.show_chains(result, out, seconds, [guide.name for guide in guides])
+    run = partial(
+        run_chains,
+        loaded,
+        starts,
+        chains=chains,
+        substitutes=substitutes,
+        by=by.value,
+        keep=keep.value,
+        formula=formula,
+        moves=kinds,
+        guides=guides,
+    )
+    chains_.run_or_estimate(
+        run,
+        config,
+        out,
+        title="mutate",
+        facts={"model": printable(model), "tolerance": tolerance},
+        force=force,
+        dry_run=dry_run,
+    )
 
 
 def read_substitutes(texts: list[str] | None) -> Any:

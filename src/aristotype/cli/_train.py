@@ -76,6 +76,22 @@ _FAMILIES = {
         tunable=frozenset({"dropout"}),
         crystals=True,
     ),
+    "wyckoffdiff": Family(
+        module="aristotype.models.wyckoffdiff",
+        config="WyckoffDiffConfig",
+        model="WyckoffDiff",
+        fit="fit",
+        defaults={"": "wyckoffdiff.toml"},
+        tunable=frozenset({"dropout", "loss", "steps"}),
+    ),
+    "wyckoffdiff-paper": Family(
+        module="aristotype.models.wyckoffdiff",
+        config="WyckoffDiffConfig",
+        model="WyckoffDiff",
+        fit="fit",
+        defaults={"": "wyckoffdiff_paper.toml"},
+        tunable=frozenset({"loss", "steps"}),
+    ),
 }
 _TRIAL_STEPS = 10  # of a time estimate
 _RUN = ("run.json", "config.toml")  # files by which the folder of a run is known; the second is there first

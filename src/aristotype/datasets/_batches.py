@@ -42,7 +42,7 @@ def random_descriptions(genes: GeneBatch, rng: np.random.Generator) -> GeneBatch
     group = genes.space_group
     number = np.diff(np.append(starts, len(table)))[group]
     draw = starts[group] + (rng.random(len(group)) * number).astype(np.int64)
-    wyckoffs = table[draw[:, None], genes.wyckoffs]
+    wyckoffs = table[draw[:, None], genes.wyckoffs].astype(np.int8)
     return sorted_genes(GeneBatch(space_group=group, elements=genes.elements, wyckoffs=wyckoffs))
 
 

@@ -24,6 +24,7 @@ _READERS: Mapping[tuple[str, str], str] = {
     ("wyckoff-transformer", "paper"): "aristotype.models.wyckoff_transformer.paper:WyckoffTransformerPaper",
     ("crystalformer", "default"): "aristotype.models.crystalformer:CrystalFormer",
     ("crystalformer", "paper"): "aristotype.models.crystalformer.paper:CrystalFormerPaper",
+    ("wyckoffdiff", "default"): "aristotype.models.wyckoffdiff:WyckoffDiff",
 }
 DEFAULT_MODEL = "wyckoff-transformer-mp20"
 

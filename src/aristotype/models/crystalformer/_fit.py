@@ -8,13 +8,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
-import numpy as np
-import torch
 from torch import Tensor, nn
 
 from aristotype.crystal import CrystalTable
-from aristotype.errors import InputError
-from aristotype.models._parts import vocabulary_index
+from aristotype.models._fitting import SITES_A_ROW, card_with_figures, fresh_weights, validation_rows
+from aristotype.models._parts import elements_of, vocabulary_index
 from aristotype.models._registry import load
 from aristotype.models.crystalformer._arrays import arrays_of
 from aristotype.models.crystalformer._calibrate import SETTINGS, calibrated
@@ -26,9 +24,6 @@ from aristotype.models.crystalformer._score import by_crystal, log_sequences
 from aristotype.models.crystalformer._sequences import Sequences, first_of_each, sequences_of
 from aristotype.models.crystalformer._source import CrystalSource
 from aristotype.training import TrainingConfig, TrainingResult, load_checkpoint, rank_and_world, train
-
-SITES_A_ROW = 4.6
-"""Sites of an average crystal of MP-20: turns a batch size in crystals into one in sites."""
 
 
 class _Trainable(nn.Module):
@@ -74,26 +69,21 @@ def fit(
             that is resumed after its end does it again.
 
     Raises:
-        InputError: a training crystal holds an element outside the vocabulary of a model to go on with.
+        InputError: a training crystal holds an element outside the vocabulary of a model to go on with; no
+            validation crystal is left.
         TableError: a row is a gene.
         UnknownNameError: there is no gene model of that name.
     """
-    elements = np.unique(train_crystals.genes().elements)
-    vocabulary = tuple(int(z) for z in elements[elements > 0])
     if isinstance(model, GeometryConfig):
-        config = replace(model, elements=vocabulary)
-        with torch.random.fork_rng(devices=[]):  # fresh weights are a function of the seed, and of nothing else
-            torch.manual_seed(training.seed)
+        config = replace(model, elements=elements_of(train_crystals.genes()))
+        with fresh_weights(training.seed):
             network = GeometryNetwork(config)
         whole = CrystalFormer(load(config.genes), network)
     else:
         model.check_vocabulary(train_crystals.genes())
         whole, config = model, model.geometry.config
-    known = np.isin(val_crystals.genes().elements, (0, *config.elements)).all(axis=1)
-    rows = np.random.default_rng(0).permutation(np.flatnonzero(known))[:max_validation]
-    if not len(rows):
-        raise InputError("no crystal of the split val has only elements of the split train; validate on others")
-    judged = _Judged(sequences_of(val_crystals.take(np.sort(rows))), config.elements)
+    rows = validation_rows(val_crystals.genes(), config.elements, max_validation)
+    judged = _Judged(sequences_of(val_crystals.take(rows)), config.elements)
     learnt = sequences_of(train_crystals)
     learnt = first_of_each(learnt) if config.first_only else learnt
     make = maker_of_places(learnt, config.elements)
@@ -103,9 +93,8 @@ def fit(
         return judged(cast(_Trainable, module).network)
 
     def on_save(module: nn.Module, path: Path, record: Mapping[str, Any]) -> None:
-        figures = "\n".join(f"- {name}: {value}" for name, value in record.items())
         kept = CrystalFormer(whole.genes, cast(_Trainable, module).network, whole.tries)
-        kept.save(path, card=f"{card}\n\nFigures of the run at this step:\n\n{figures}\n", half=True)
+        kept.save(path, card=card_with_figures(card, record), half=True)
 
     result = train(
         _Trainable(whole.geometry),

@@ -7,20 +7,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, cast
 
-import numpy as np
-import torch
 from torch import nn
 
 from aristotype.crystal import GeneBatch
 from aristotype.datasets import GeneSource
-from aristotype.errors import InputError
+from aristotype.models._fitting import TOKENS_A_ROW, card_with_figures, fresh_weights, refuse_longer, validation_rows
 from aristotype.models.wyckoff_transformer._calibration import calibrated, recurrence
 from aristotype.models.wyckoff_transformer._config import WyckoffTransformerConfig
 from aristotype.models.wyckoff_transformer._model import WyckoffTransformer
 from aristotype.training import TrainingConfig, TrainingResult, load_checkpoint, rank_and_world, train
-
-TOKENS_A_ROW = 5.6
-"""Tokens of an average gene of MP-20 with its end: turns a batch size in rows into one in tokens."""
 
 
 def fit(
@@ -53,31 +48,22 @@ def fit(
             resumed after its end does it again.
 
     Raises:
-        InputError: training genes with more sites than the model writes.
+        InputError: training genes with more sites than the model writes, or no validation gene is left.
     """
     if isinstance(model, WyckoffTransformerConfig):
-        with torch.random.fork_rng(devices=[]):  # fresh weights are a function of the seed, and of nothing else
-            torch.manual_seed(training.seed)
+        with fresh_weights(training.seed):
             fitted = WyckoffTransformer.for_training(model, train_genes)
     else:
-        longest = int(train_genes.num_sites.max(initial=0))
-        if longest > model.config.max_sites:
-            raise InputError(
-                f"the training table holds a gene of {longest} sites, and this model writes at most "
-                f"{model.config.max_sites}; leave out longer genes"
-            )
+        refuse_longer(train_genes, model.config.max_sites)
         fitted = model.adapted(train_genes)
-    tokens = int(training.batch_size * TOKENS_A_ROW)
     source = GeneSource(
         train_genes,
         fitted.config.elements,
-        tokens=tokens,
+        tokens=int(training.batch_size * TOKENS_A_ROW),
         seed=training.seed,
         substitution=fitted.config.substitution,
     )
-    known = np.isin(val_genes.elements, (0, *fitted.config.elements)).all(axis=1)
-    rows = np.random.default_rng(0).permutation(np.flatnonzero(known))[:max_validation]
-    judged = val_genes.take(np.sort(rows))
+    judged = val_genes.take(validation_rows(val_genes, fitted.config.elements, max_validation))
 
     def validate(module: nn.Module) -> dict[str, float]:
         parts = cast(WyckoffTransformer, module).log_prob_parts(judged)
@@ -89,10 +75,7 @@ def fit(
         }
 
     def on_save(module: nn.Module, path: Path, record: Mapping[str, Any]) -> None:
-        figures = "\n".join(f"- {name}: {value}" for name, value in record.items())
-        cast(WyckoffTransformer, module).save(
-            path, card=f"{card}\n\nFigures of the run at this step:\n\n{figures}\n", half=True
-        )
+        cast(WyckoffTransformer, module).save(path, card=card_with_figures(card, record), half=True)
 
     result = train(
         fitted,

@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from pymatgen.core import Structure
 from scipy import integrate, stats
 
-from aristotype.crystal import Conditions, CrystalTable, crystal_equivalents, encode, gene_keys
+from aristotype.crystal import Conditions, gene_keys
 from aristotype.models.crystalformer._support import BINS
 from aristotype.models.crystalformer.paper._tokens import BEFORE, first_axes
 from aristotype.models.crystalformer.paper._von_mises import Mixture, bin_masses, draw, log_density, log_inside, mixture
 from aristotype.symmetry import space_group
-from tests.crystal.builders import disguised, random_crystal
+from tests.models.crystalformer.descriptions import encoded_anew, some_equivalents
 from tests.models.crystalformer.paper.small import paper_model
 
 
@@ -26,29 +24,16 @@ from tests.models.crystalformer.paper.small import paper_model
 def test_every_description_of_a_crystal_has_one_score(start):
     """Atoms in another cell, origin, orientation and order are encoded anew; 1e-5 nats are asked for."""
     ours = paper_model()
-    for number in range(start, min(231, start + 23)):
-        rng = np.random.default_rng(number)
-        crystal = random_crystal(number, rng)
-        cells = [disguised(crystal, rng) for _ in range(2)]
-        lost: list = []
-        found = encode(
-            [Structure(c.lattice, c.numbers, c.coords) for c in cells], tolerance=1e-3, failures=lost, max_gap=None
-        )
-        assert not lost
-        if (found.space_group == number).all():  # else random atoms are more symmetric by accident
-            scores = ours.log_prob(CrystalTable.from_crystals([replace(crystal, id="first"), *found]))
-            assert np.isfinite(scores).all()
-            assert scores == pytest.approx(scores[0], abs=1e-5)
+    for table in encoded_anew(range(start, min(231, start + 23))):
+        scores = ours.log_prob(table)
+        assert np.isfinite(scores).all()
+        assert scores == pytest.approx(scores[0], abs=1e-5)
 
 
 @pytest.mark.parametrize("number", [1, 2, 14, 19, 33, 47, 62, 99, 136, 152, 160, 205, 221, 225])
 def test_all_equivalents_have_one_score(number):
     """Those by other letters among them: this model writes letters freely."""
-    crystal = random_crystal(number, np.random.default_rng(number), special=1)
-    rng = np.random.default_rng(0)
-    described = [replace(c, id=str(i)) for i, c in enumerate(crystal_equivalents(crystal))]
-    some = [described[i] for i in rng.permutation(len(described))[:6]]
-    scores = paper_model().log_prob(CrystalTable.from_crystals(some))
+    scores = paper_model().log_prob(some_equivalents(number))
     assert scores == pytest.approx(scores[0], abs=1e-8)
 
 

@@ -6,12 +6,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, cast
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
 from aristotype.crystal import CrystalTable
-from aristotype.errors import InputError
+from aristotype.models._fitting import SITES_A_ROW, card_with_figures, fresh_weights, refuse_longer, validation_rows
 from aristotype.models._parts import log_sum_by_row
 from aristotype.models.crystalformer._sequences import first_of_each, sequences_of
 from aristotype.models.crystalformer._source import CrystalSource
@@ -20,9 +19,6 @@ from aristotype.models.crystalformer.paper._model import CrystalFormerPaper
 from aristotype.models.crystalformer.paper._network import Tokens
 from aristotype.models.crystalformer.paper._tokens import arrays_of, maker_of_tokens
 from aristotype.training import TrainingConfig, TrainingResult, train
-
-SITES_A_ROW = 4.6
-"""Sites of an average crystal of MP-20: turns a batch size in crystals into one in sites."""
 
 
 class _Trainable(nn.Module):
@@ -79,23 +75,16 @@ def fit_paper(
     del calibrate_best
     genes = train_crystals.genes()
     if isinstance(model, PaperConfig):
-        with torch.random.fork_rng(devices=[]):  # fresh weights are a function of the seed, and of nothing else
-            torch.manual_seed(training.seed)
+        with fresh_weights(training.seed):
             fitted = CrystalFormerPaper.for_training(model, genes)
     else:
         model.check_vocabulary(genes)
         fitted = model.adapted(genes)
-    longest = int(genes.num_sites.max(initial=0))
-    if longest > fitted.config.max_sites:
-        raise InputError(
-            f"the training table holds a crystal of {longest} sites, and this model writes at most "
-            f"{fitted.config.max_sites}; leave out longer ones, or set model.max_sites"
-        )
-    known = np.isin(val_crystals.genes().elements, (0, *fitted.config.elements)).all(axis=1)
-    rows = np.random.default_rng(0).permutation(np.flatnonzero(known))[:max_validation]
-    if not len(rows):
-        raise InputError("no crystal of the split val has only elements of the split train; validate on others")
-    judged = sequences_of(val_crystals.take(np.sort(rows)), any_letters=True)
+    refuse_longer(
+        genes, fitted.config.max_sites, what="crystal", remedy="leave out longer ones, or set model.max_sites"
+    )
+    rows = validation_rows(val_crystals.genes(), fitted.config.elements, max_validation)
+    judged = sequences_of(val_crystals.take(rows), any_letters=True)
     arrays = arrays_of(judged)
     learnt = first_of_each(sequences_of(train_crystals))
     source = CrystalSource(
@@ -110,8 +99,7 @@ def fit_paper(
         return {"nll": -float(log_sum_by_row(whole, judged.owner, len(rows)).mean())}
 
     def on_save(module: nn.Module, path: Path, record: Mapping[str, Any]) -> None:
-        figures = "\n".join(f"- {name}: {value}" for name, value in record.items())
-        _model(module).save(path, card=f"{card}\n\nFigures of the run at this step:\n\n{figures}\n", half=True)
+        _model(module).save(path, card=card_with_figures(card, record), half=True)
 
     return train(
         _Trainable(fitted),

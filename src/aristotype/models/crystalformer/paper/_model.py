@@ -25,8 +25,8 @@ from numpy.typing import NDArray
 
 from aristotype.crystal import Conditions, CrystalTable, element_symbol
 from aristotype.errors import InfeasibleConditionsError, InputError
-from aristotype.models._parts import first_rows, log_sum_by_row
 from aristotype.models._counted import CountedModel
+from aristotype.models._parts import first_rows, log_sum_by_row
 from aristotype.models.crystalformer._output import crystals_of
 from aristotype.models.crystalformer._sequences import MOST, Sequences, sequences_of
 from aristotype.models.crystalformer.paper._config import PaperConfig

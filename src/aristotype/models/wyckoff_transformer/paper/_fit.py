@@ -6,20 +6,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import torch
 from torch import nn
 
 from aristotype.crystal import GeneBatch
 from aristotype.datasets import GeneSource
-from aristotype.errors import InputError
+from aristotype.models._fitting import TOKENS_A_ROW, card_with_figures, fresh_weights, refuse_longer, validation_rows
 from aristotype.models.wyckoff_transformer.paper._calibrate import calibrate, order_bound
 from aristotype.models.wyckoff_transformer.paper._config import PaperConfig
 from aristotype.models.wyckoff_transformer.paper._model import WyckoffTransformerPaper
 from aristotype.training import TrainingConfig, TrainingResult, load_checkpoint, rank_and_world, train
-
-TOKENS_A_ROW = 5.6
-"""Tokens of an average gene of MP-20 with its end: turns a batch size in rows into one in tokens."""
 
 
 def fit_paper(
@@ -53,32 +48,25 @@ def fit_paper(
         calibrate_best: whether the best checkpoint is calibrated when the run ends.
 
     Raises:
-        InputError: training genes with more sites than the model writes, or elements outside its vocabulary.
+        InputError: training genes with more sites than the model writes, or elements outside its vocabulary; no
+            validation gene is left.
     """
     if isinstance(model, PaperConfig):
-        with torch.random.fork_rng(devices=[]):  # fresh weights are a function of the seed, and of nothing else
-            torch.manual_seed(training.seed)
+        with fresh_weights(training.seed):
             fitted = WyckoffTransformerPaper.for_training(model, train_genes)
     else:
         fitted = model.adapted(train_genes)
-    longest = int(train_genes.num_sites.max(initial=0))
-    if longest > fitted.config.max_sites:
-        raise InputError(
-            f"the training table holds a gene of {longest} sites, and this model writes at most "
-            f"{fitted.config.max_sites}; leave out longer genes"
-        )
+    refuse_longer(train_genes, fitted.config.max_sites)
     fitted.temperatures.fill_(1.0)  # of an earlier calibration
     tokens = int(training.batch_size * TOKENS_A_ROW)
     source = GeneSource(train_genes, fitted.config.elements, tokens=tokens, seed=training.seed)
-    known = np.isin(val_genes.elements, (0, *fitted.config.elements)).all(axis=1)
-    rows = np.random.default_rng(0).permutation(np.flatnonzero(known))[:max_validation]
-    judged = val_genes.take(np.sort(rows))
+    judged = val_genes.take(validation_rows(val_genes, fitted.config.elements, max_validation))
 
     def validate(module: nn.Module) -> dict[str, float]:
         return {"nll": float(order_bound(_paper(module), judged).mean())}
 
     def on_save(module: nn.Module, path: Path, record: Mapping[str, Any]) -> None:
-        _paper(module).save(path, card=f"{card}\n\nFigures of the run at this step:\n\n{_figures(record)}", half=True)
+        _paper(module).save(path, card=card_with_figures(card, record), half=True)
 
     result = train(
         fitted,
@@ -94,16 +82,10 @@ def fit_paper(
         best = WyckoffTransformerPaper.from_checkpoint(*load_checkpoint(Path(out) / "best"))
         calibrate(best, judged)
         record = {**result.best, "nll calibrated": float(order_bound(best, judged).mean())}
-        best.save(
-            Path(out) / "best", card=f"{card}\n\nFigures of the run's best step:\n\n{_figures(record)}", half=True
-        )
+        best.save(Path(out) / "best", card=card_with_figures(card, record, "the run's best step"), half=True)
     return result
 
 
 def _paper(module: nn.Module) -> WyckoffTransformerPaper:
     assert isinstance(module, WyckoffTransformerPaper), "the loop hands back the model that it was given"
     return module
-
-
-def _figures(record: Mapping[str, Any]) -> str:
-    return "\n".join(f"- {name}: {value}" for name, value in record.items()) + "\n"
