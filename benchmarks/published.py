@@ -54,6 +54,7 @@ TOKENISED_PER_SECOND = 16.0
 CRYSTAL_TRAINED_SECONDS = 0.25
 CRYSTALS_PER_SECOND = 0.27
 CRYSTAL_VALIDITY: dict[int | None, tuple[float, float]] = {
+    1: (91.4, 80.2),  # all data as P1
     2: (83.1, 83.0),
     12: (87.7, 81.8),
     62: (95.5, 87.2),

@@ -11,8 +11,6 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from aristotype.models.wyckoff_transformer import _model as model_module
-from aristotype.models.wyckoff_transformer._elements import assignment_mask, following_on_letter, site_mask
 from aristotype.models.blocks._formula import ElementAssignment, FormulaTarget
 from aristotype.models.blocks._limits import (
     TOO_MANY,
@@ -20,6 +18,8 @@ from aristotype.models.blocks._limits import (
     primitive_multiplicities,
     without_freedom,
 )
+from aristotype.models.wyckoff_transformer import _model as model_module
+from aristotype.models.wyckoff_transformer._elements import assignment_mask, following_on_letter, site_mask
 from aristotype.models.wyckoff_transformer._memory import num_distinct
 from aristotype.models.wyckoff_transformer._rules import FormulaRule, OpenRule
 from aristotype.symmetry import space_group

@@ -33,6 +33,8 @@ from aristotype.models.wyckoffdiff._noise import (
     Step,
     divergence,
     divergence_from_zero,
+    drawn_before,
+    drawn_from_zero,
     noised,
     posterior,
     schedule,
@@ -169,6 +171,22 @@ class WyckoffDiff(CountedModel):
         return (
             posterior(fixed.exp(), noisy.fixed, step.of(layout.fixed_row, 1), self.fixed_prior),
             posterior(free.exp(), noisy.free, step.of(layout.free_row, 1, 1), self.free_prior),
+        )
+
+    def drawn(
+        self, layout: Layout, noisy: Occupation, fixed: Tensor, free: Tensor, step: Step, uniform: Any
+    ) -> Occupation:
+        """x_before drawn from `reverse`, with the numbers of `uniform` (see `noised`)."""
+        on_fixed, on_free = step.of(layout.fixed_row, 1), step.of(layout.free_row, 1, 1)
+        numbers = uniform(fixed[:, 0]), uniform(free[..., 0])
+        if self.config.prior == "zeros":
+            return Occupation(
+                fixed=drawn_from_zero(fixed, noisy.fixed, on_fixed, numbers[0]),
+                free=drawn_from_zero(free, noisy.free, on_free, numbers[1]),
+            )
+        return Occupation(
+            fixed=drawn_before(fixed, noisy.fixed, on_fixed, self.fixed_prior, numbers[0]),
+            free=drawn_before(free, noisy.free, on_free, self.free_prior, numbers[1]),
         )
 
     def visited(self) -> Tensor:

@@ -85,6 +85,26 @@ def posterior(probabilities: Tensor, values: Tensor, step: Step, prior: Tensor) 
     return out / out.sum(-1, keepdim=True).clamp(min=1e-38)
 
 
+def drawn_before(log_probabilities: Tensor, values: Tensor, step: Step, prior: Tensor, uniform: Tensor) -> Tensor:
+    """x_before (...) drawn from `posterior` by inversion, of p(x_0) as logarithms."""
+    return pick(posterior(log_probabilities.exp(), values, step, prior), uniform)
+
+
+def drawn_from_zero(log_probabilities: Tensor, values: Tensor, step: Step, uniform: Tensor) -> Tensor:
+    """`drawn_before` where the prior is zero for certain: few variables leave zero, and those that have left stay."""
+    stay = _stay(log_probabilities, step)[1]
+    leave = (values == 0) & (uniform >= stay)
+    again = ((uniform[leave] - stay[leave]) / (1 - stay[leave]).clamp(min=1e-12)).clamp(0, 1)
+    return values.masked_scatter(leave, 1 + pick(log_probabilities[leave][:, 1:].exp(), again))
+
+
+def _stay(log_probabilities: Tensor, step: Step) -> tuple[Tensor, Tensor]:
+    """The probability that a lost value comes back, (before - kept) / (1 - kept), and that zero stays (...)."""
+    kept, before = (each.to(log_probabilities.dtype).squeeze(-1) for each in (step.kept, step.kept_before))
+    r = ((before - kept) / (1 - kept).clamp(min=1e-38)).clamp(0, 1)
+    return r, (1 - r) + r * log_probabilities[..., 0].exp()
+
+
 def divergence(log_probabilities: Tensor, values: Tensor, noisy: Tensor, step: Step, prior: Tensor) -> Tensor:
     """KL (...) in nats of q(x_before | x_t, x_0) from p(x_before | x_t); at the last step it is -log p(x_0).
 
@@ -104,12 +124,10 @@ def divergence(log_probabilities: Tensor, values: Tensor, noisy: Tensor, step: S
 def divergence_from_zero(log_probabilities: Tensor, values: Tensor, noisy: Tensor, step: Step) -> Tensor:
     """`divergence` where the prior is zero for certain.
 
-    What is not zero at t stays; the rest leaves zero with probability r = (before - kept) / (1 - kept) if it is to.
+    What is not zero at t stays; a value that was lost comes back with probability r.
     """
-    kept, before = (each.to(log_probabilities.dtype).squeeze(-1) for each in (step.kept, step.kept_before))
-    r = ((before - kept) / (1 - kept).clamp(min=1e-38)).clamp(0, 1)
-    empty = log_probabilities[..., 0].exp()
-    stay = torch.log(((1 - r) + r * empty).clamp(min=1e-38))
+    r, stay = _stay(log_probabilities, step)
+    stay = torch.log(stay.clamp(min=1e-38))
     at_value = log_probabilities.gather(-1, values[..., None])[..., 0]
     leave = -r * at_value + torch.special.xlogy(1 - r, 1 - r) - (1 - r) * stay
     return torch.where(noisy > 0, torch.zeros_like(stay), torch.where(values > 0, leave, -stay))

@@ -287,12 +287,11 @@ class _Chain:
                 if not self.plan.free:
                     fixed, free = self._masked(state, fixed, free)
                 step = Step(kept=model.kept[time], kept_before=model.kept[before])
-                fixed, free = model.reverse(self.layout, state, fixed, free, step)
                 draws = self._draws(index + 2)
-                if index == 1:
-                    state = self._last(fixed, free, draws)
+                if index > 1:
+                    state = model.drawn(self.layout, state, fixed, free, step, draws)
                 else:
-                    state = Occupation(fixed=pick(fixed, draws(fixed[:, 0])), free=pick(free, draws(free[..., 0])))
+                    state = self._last(*model.reverse(self.layout, state, fixed, free, step), draws)
         return genes_of(state, self.layout, model.config.elements)
 
     def _draws(self, index: int) -> Draws:
