@@ -15,15 +15,14 @@ from torch import Tensor
 
 from aristotype.crystal import MAX_CELL, GeneBatch
 from aristotype.models.blocks import KeyValueCache, uniforms
-from aristotype.models.crystalformer._arrays import lattices, not_before
+from aristotype.models.crystalformer._arrays import allowed_bins, lattices
 from aristotype.models.crystalformer._cells import choose
-from aristotype.models.crystalformer._order import is_polar
+from aristotype.models.crystalformer._order import written_axes
 from aristotype.models.crystalformer._overlap import Placed
-from aristotype.models.crystalformer._support import BINS, bins_of, pinned_axes, support
+from aristotype.models.crystalformer._support import bins_of
 from aristotype.models.crystalformer.paper._network import ROLES, STOP, A, PaperNetwork
-from aristotype.models.crystalformer.paper._tokens import BEFORE, first_axes, from_first_bin
-from aristotype.models.crystalformer.paper._von_mises import draw, mixture
-from aristotype.symmetry import space_group, tables
+from aristotype.models.crystalformer.paper._tokens import first_axes, from_first_bin, least_parameters, points_of
+from aristotype.models.crystalformer.paper._von_mises import Mixture, draw, mixture
 
 BLOCK = 128
 _GROUP, _CELL, _SITE = 0, 1, 8
@@ -86,7 +85,6 @@ class _Writing:
             KeyValueCache(n, config.heads, ROLES * _ROOM + 1, config.head_width, network.letter_out.weight)
             for _ in range(config.layers)
         ]
-        self.polar = is_polar(group.astype(np.int16))
 
     def run(self) -> DrawnCrystals:
         """Writes until every crystal has stopped."""
@@ -138,26 +136,29 @@ class _Writing:
         element = choose(network.next_elements(state, self._least_elements(site), self.banned), random[:, 1])
         self.elements[alive, site] = element.cpu().numpy()
         state = self._step(network.element_token(group, element, site), ROLES * site + A)
-        axes = first_axes()[self.numbers[alive], self.letters[alive, site]]
-        free, written = np.zeros((len(alive), 3)), self._written(site)
+        # Where a site may be is decided by the first one, which holds the origin of a polar group, and the one before.
+        near = np.unique([0, max(0, site - 1), site])
+        genes, free = self._genes(alive, near), self.free[alive][:, near]
+        written, axes = written_axes(genes)[:, -1], first_axes()[self.numbers[alive], self.letters[alive, site]]
         for axis in range(3):
             for parameter in range(3):
                 here = np.flatnonzero(written[:, parameter] & (axes[:, parameter] == axis))
                 if len(here):
                     law = mixture(network.coordinate_out[axis](state[here]).double())
-                    allowed, least = self._where(site, here, parameter, free)
-                    drawn = draw(
-                        law,
-                        torch.from_numpy(allowed).to(self.device),
-                        torch.from_numpy(least).to(self.device),
-                        random[here, 2 + 3 * parameter : 5 + 3 * parameter],
-                    )
-                    free[here, parameter] = drawn.cpu().numpy() % 1.0
-            x = torch.from_numpy(self._coordinates(site, free)[:, axis]).to(state)
+                    uniform = random[here, 2 + 3 * parameter : 5 + 3 * parameter]
+                    free[here, -1, parameter] = self._parameter(law, genes.take(here), free[here], parameter, uniform)
+            x = torch.from_numpy(points_of(genes, free)[:, -1, axis]).to(state)
             state = self._step(network.coordinate_token(axis, group, x, site), ROLES * site + A + 1 + axis)
-        self.free[alive, site] = free
+        self.free[alive, site] = free[:, -1]
         known = torch.full_like(group, site + 1)
         return network.next_letters(state, group, letter, known)
+
+    def _parameter(self, law: Mixture, genes: GeneBatch, free: Floats, parameter: int, uniform: Tensor) -> Floats:
+        """(q,) a parameter of the last sites of genes, where it may be beside what `free` (q, S, 3) has already."""
+        bins = bins_of(free)
+        where = allowed_bins(genes, bins), least_parameters(genes, bins, from_first_bin(free))
+        allowed, least = (torch.from_numpy(part[:, -1, parameter]).to(self.device) for part in where)
+        return np.asarray(draw(law, allowed, least, uniform).cpu().numpy() % 1.0)
 
     def _least_elements(self, site: int) -> Tensor:
         """(k,) smallest element: that of the site before, where the letter is the same."""
@@ -167,64 +168,20 @@ class _Writing:
         same = self.letters[alive, site] == self.letters[alive, site - 1]
         return torch.from_numpy(np.where(same, self.elements[alive, site - 1], 0)).to(self.device)
 
-    def _written(self, site: int) -> NDArray[np.bool_]:
-        """(k, 3) which parameters of a site are written."""
-        numbers, letters = self.numbers[self.alive], self.letters[self.alive, site]
-        freedom = tables().padded("freedom", fill=0)[numbers, letters]
-        out = np.asarray(np.arange(3) < freedom[:, None])
-        if site == 0:
-            for row in np.flatnonzero(self.polar[self.alive]).tolist():
-                pinned = pinned_axes(int(numbers[row]), int(letters[row]))
-                out[row, : len(pinned)] &= ~np.array(pinned, bool)
-        return out
-
-    def _where(self, site: int, here: Ints, parameter: int, free: Floats) -> tuple[NDArray[np.bool_], Floats]:
-        """Bins (q, BINS) in which a parameter may be written, and the smallest it may be (q,)."""
-        rows = self.alive[here]
-        letters = self.letters[rows, site]
-        bins = bins_of(free[here])
-        allowed = np.zeros((len(here), BINS), bool)
-        code = self.numbers[rows] * 32 + letters
-        for kind in np.unique(code).tolist():
-            mine = np.flatnonzero(code == kind)
-            number, letter = kind // 32, kind % 32
-            held = support(number, letter, bool(self.polar[rows[mine[0]]]) and site == 0)[parameter]
-            allowed[mine] = held[tuple(bins[mine, :parameter].T)]
-        least = np.full(len(here), BEFORE)
-        if site:
-            same = (letters == self.letters[rows, site - 1]) & (
-                self.elements[rows, site] == self.elements[rows, site - 1]
-            )
-            same &= ~(self.polar[rows] & (site == 1))
-            before = self.free[rows, site - 1]
-            allowed &= ~same[:, None] | not_before(bins, bins_of(before))[:, parameter]
-            freedom = tables().padded("freedom", fill=0)[self.numbers[rows], letters]
-            tied = same & (freedom == parameter + 1)
-            tied &= (bins[:, :parameter] == bins_of(before)[:, :parameter]).all(axis=1)
-            least[tied] = from_first_bin(before[tied, parameter])
-        return allowed, least
-
-    def _coordinates(self, site: int, free: Floats) -> Floats:
-        """(k, 3) coordinates of a site, right in those axes whose parameters are written."""
-        numbers, letters = self.numbers[self.alive], self.letters[self.alive, site]
-        out = np.zeros((len(numbers), 3))
-        code = numbers * 32 + letters
-        for kind in np.unique(code).tolist():
-            mine = code == kind
-            position = space_group(kind // 32).positions[kind % 32]
-            out[mine] = position.representative(free[mine, : position.freedom]) % 1.0
-        return out
+    def _genes(self, rows: Ints, sites: Ints) -> GeneBatch:
+        """Some sites of some crystals."""
+        letters, elements = self.letters[rows][:, sites], self.elements[rows][:, sites]
+        vocabulary = np.array(self.network.config.elements)
+        return GeneBatch(
+            space_group=self.numbers[rows].astype(np.int16),
+            elements=np.where(letters >= 0, vocabulary[elements], 0).astype(np.int8),
+            wyckoffs=letters.astype(np.int8),
+        )
 
     def _drawn(self) -> DrawnCrystals:
-        vocabulary = np.array(self.network.config.elements, np.int8)
         occupied = self.letters >= 0
         most = int(occupied.sum(axis=1).max())
-        genes = GeneBatch(
-            space_group=self.numbers.astype(np.int16),
-            elements=np.where(occupied, vocabulary[self.elements], 0).astype(np.int8)[:, :most],
-            wyckoffs=self.letters.astype(np.int8)[:, :most],
-        )
-        free = self.free[:, :most]
+        genes, free = self._genes(np.arange(len(self.rows)), np.arange(most)), self.free[:, :most]
         lattice = lattices(genes, self.cell, self.acute)
         placed, closest = Placed(genes, lattice), np.full(len(genes), np.inf)
         for site in range(most):

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from aristotype.models.crystalformer._cells import choose
 from aristotype.models.crystalformer._support import BINS
 
 CONCENTRATIONS = (0.05, 2000.0)
@@ -86,9 +87,9 @@ def bin_masses(law: Mixture, allowed: Tensor, least: Tensor) -> Tensor:
 def draw(law: Mixture, allowed: Tensor, least: Tensor, uniform: Tensor) -> Tensor:
     """Draws parameters (m,), in double precision, from uniform numbers (m, 3)."""
     mass = bin_masses(law, allowed, least)
-    chosen = _pick(mass.sum(dim=2), uniform[:, 0])
+    chosen = choose(torch.log(mass.sum(dim=2)), uniform[:, 0])
     at = torch.arange(len(chosen), device=chosen.device)
-    component = _pick(mass[at, chosen], uniform[:, 1])
+    component = choose(torch.log(mass[at, chosen]), uniform[:, 1])
     one = Mixture(*(part[at, component][:, None] for part in law))
     low = torch.maximum((chosen - 0.5) / BINS, least)
     high = (chosen + 0.5) / BINS
@@ -116,9 +117,3 @@ def _log_parts(law: Mixture, x: Tensor) -> Tensor:
     angle = 2.0 * math.pi * (x[..., None] - centre)
     height = weight - torch.log(torch.special.i0e(concentration))
     return concentration * (torch.cos(angle) - 1.0) + height
-
-
-def _pick(weights: Tensor, uniform: Tensor) -> Tensor:
-    """An index (m,) each from weights (m, k) by inversion; never one of weight zero."""
-    total = weights.double().cumsum(dim=1)
-    return (total <= (uniform * total[:, -1])[:, None]).sum(dim=1).clamp(max=weights.shape[1] - 1)
