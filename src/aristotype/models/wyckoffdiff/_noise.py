@@ -77,12 +77,13 @@ def posterior(probabilities: Tensor, values: Tensor, step: Step, prior: Tensor) 
     at_value = prior.gather(-1, values[..., None])
     kept, before = step.kept.to(probabilities.dtype), step.kept_before.to(probabilities.dtype)
     reached = kept * here + (1 - kept) * at_value
-    weight = torch.where(reached > 0, probabilities / reached.clamp(min=1e-38), 0.0)
+    tiny = torch.finfo(probabilities.dtype).tiny
+    weight = torch.where(reached > 0, probabilities / reached.clamp(min=tiny), 0.0)
     lost = 1 - kept / before
     out = ((1 - lost) * here + lost * at_value) * (
         before * weight + (1 - before) * prior * weight.sum(-1, keepdim=True)
     )
-    return out / out.sum(-1, keepdim=True).clamp(min=1e-38)
+    return out / out.sum(-1, keepdim=True).clamp(min=tiny)
 
 
 def drawn_before(log_probabilities: Tensor, values: Tensor, step: Step, prior: Tensor, uniform: Tensor) -> Tensor:

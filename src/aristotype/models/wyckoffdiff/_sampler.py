@@ -2,7 +2,8 @@
 
 What a condition says of single variables is a mask on x_0 at every step of the chain: elements, known sites, positions
 of a template, and what would be too much of anything. That steers the chain and is not exact conditioning: the network
-does not look ahead. What masks leave open is drawn again, a bounded number of times, and the number is told.
+does not look ahead. A formula is more than masks: each step draws an x_0 that has it, by dynamic programming, and shows
+some of that. What is still open is drawn again, a bounded number of times, and the number is told.
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ from aristotype.models.blocks import (
     without_freedom,
 )
 from aristotype.models.wyckoffdiff._bound import Draws
+from aristotype.models.wyckoffdiff._composition import Amount, Variable, draw_amounts
 from aristotype.models.wyckoffdiff._noise import Step, pick
 from aristotype.models.wyckoffdiff._occupation import Layout, Occupation, genes_of
 from aristotype.symmetry import tables
@@ -45,11 +47,13 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
     Ints = NDArray[np.int64]
 
-BLOCK = 512
+FIRST_BLOCK, BLOCK = 64, 512
+"""Rows that are drawn together: each block is as long as all before it, up to the second number."""
 _CHUNK = 128  # rows that go down a chain together, of groups with about as many positions
 MOST_TRIES = 2000
 """Chains that a row takes before it is given up."""
 _MOST_SITES = 64
+_MOST_ATOMS = 40  # of a formula, where nothing else is asked
 _ATTEMPT = 1 << 24  # purposes of random numbers: an attempt each, and in it a step each
 _GROUP = 0
 _FILL = 1
@@ -154,23 +158,28 @@ class Plan:
             ways = ways if sites is None else ways[:1]
             return sites is None or sites >= least if self.max_atoms is None else bool((ways <= self.max_atoms).any())
         counts = tuple(count for _, count in asked.formula)
-        units = self._units(sum(counts))
         return any(
-            FormulaTarget(tuple(unit * count for count in counts), atoms, fixed, sites).feasible for unit in units
+            FormulaTarget(tuple(unit * count for count in counts), atoms, fixed, sites).feasible
+            for unit in self.units()
         )
 
-    def _units(self, atoms: int) -> range:
+    def units(self) -> range:
         """Numbers of formula units a primitive cell may have."""
+        atoms = sum(count for _, count in self.conditions.formula or ())
         if self.conditions.formula_units is not None:
             return range(self.conditions.formula_units, self.conditions.formula_units + 1)
         return range(1, max(1, (self.max_atoms or _MOST_ATOMS) // atoms) + 1)
+
+    def most_units(self) -> int:
+        """Most formula units of a primitive cell."""
+        return self.units()[-1]
 
     def satisfied(self, genes: GeneBatch) -> Bools:
         """(n,) which genes are as asked."""
         asked = self.conditions
         held = compositions(genes)
         atoms = np.array([sum(counts.values()) for counts in held])
-        out = np.ones(len(genes), bool)
+        out = genes.num_sites > 0
         if asked.num_sites is not None:
             out &= genes.num_sites == asked.num_sites
         if self.max_atoms is not None:
@@ -194,9 +203,6 @@ class Plan:
         return out
 
 
-_MOST_ATOMS = 120
-
-
 def _holds_sites(genes: GeneBatch, known: GeneBatch) -> Bools:
     """(n,) which genes have all sites of `known`, letter by letter."""
     out = np.ones(len(genes), bool)
@@ -216,8 +222,9 @@ def draw_blocks(model: WyckoffDiff, plan: Plan, seed: int) -> Iterator[tuple[Gen
     """
     first = 0
     while True:
-        yield _block(model, plan, seed, np.arange(first, first + BLOCK))
-        first += BLOCK
+        size = min(max(first, FIRST_BLOCK), BLOCK)
+        yield _block(model, plan, seed, np.arange(first, first + size))
+        first += size
 
 
 def _block(model: WyckoffDiff, plan: Plan, seed: int, rows: Ints) -> tuple[GeneBatch, Ints]:
@@ -270,6 +277,7 @@ class _Chain:
             atoms[group == number, : len(own)] = own
         by_place = torch.from_numpy(atoms[:, : self.layout.length]).to(device).flatten()
         self.fixed_atoms, self.free_atoms = by_place[self.layout.fixed], by_place[self.layout.free]
+        self.grows = model.config.prior == "zeros"  # what is there stays, so that room can be counted
         self.elements = torch.from_numpy(plan.elements).to(device)
         self.totals = self._template_totals(device)
         self.fixed_known, self.free_known = self._known_sites(device)
@@ -288,7 +296,9 @@ class _Chain:
                     fixed, free = self._masked(state, fixed, free)
                 step = Step(kept=model.kept[time], kept_before=model.kept[before])
                 draws = self._draws(index + 2)
-                if index > 1:
+                if self.grows and self.plan.conditions.formula is not None:
+                    state = self._with_formula(state, fixed, free, step, index)
+                elif index > 1:
                     state = model.drawn(self.layout, state, fixed, free, step, draws)
                 else:
                     state = self._last(*model.reverse(self.layout, state, fixed, free, step), draws)
@@ -332,8 +342,9 @@ class _Chain:
                 can_fixed & (torch.arange(can_fixed.shape[1], device=fixed.device) == 0),
             )
             can_fixed[in_template, 0] = False
-            left = self.totals[layout.free] - state.free.sum(dim=1)
-            can_free = can_free & ((more <= left[:, None, None]) | (more <= 0))
+            total = self.totals[layout.free][:, None, None]
+            left = total - state.free.sum(dim=1)[:, None, None]
+            can_free = can_free & ((more <= left) | (more <= 0) if self.grows else values <= total)
         if self.plan.known is not None:
             only = torch.arange(can_fixed.shape[1], device=fixed.device) == self.fixed_known[:, None]
             can_fixed = torch.where(self.fixed_known[:, None] > 0, only, can_fixed)
@@ -346,12 +357,11 @@ class _Chain:
         held = torch.zeros(len(layout), len(self.elements) + 1, dtype=torch.long, device=self.elements.device)
         held.index_put_((layout.fixed_row, state.fixed), self.fixed_atoms, accumulate=True)
         held = held[:, 1:].index_add(0, layout.free_row, state.free * self.free_atoms[:, None])
-        most = 1 << 40 if plan.max_atoms is None else plan.max_atoms
+        most = 1 << 40 if plan.max_atoms is None or not self.grows else plan.max_atoms
         room = (most - held.sum(dim=1, keepdim=True)).expand_as(held)
-        if plan.conditions.formula is None:
+        if plan.conditions.formula is None or not self.grows:
             return room
-        formula = dict(plan.conditions.formula)
-        units = (plan.max_atoms or _MOST_ATOMS) // sum(formula.values())
+        formula, units = dict(plan.conditions.formula), plan.most_units()
         wanted = torch.tensor([formula.get(z, 0) * units for z in self.model.config.elements], device=held.device)
         return torch.minimum(room, wanted - held)
 
@@ -359,7 +369,7 @@ class _Chain:
         """(n,) sites that may still come."""
         asked = self.plan.conditions.num_sites
         held = torch.zeros(len(self.layout), dtype=torch.long, device=self.elements.device)
-        if asked is None:
+        if asked is None or not self.grows:
             return held + (1 << 40)
         held = held.index_add(0, self.layout.fixed_row, (state.fixed > 0).long())
         return asked - held.index_add(0, self.layout.free_row, state.free.sum(dim=1))
@@ -383,6 +393,70 @@ class _Chain:
         cpu = to_device(self.layout, torch.device("cpu"))
         known = occupation_of(genes, cpu, model.vocabulary_index, len(model.config.elements))
         return known.fixed.to(device), known.free.to(device)
+
+    def _with_formula(self, state: Occupation, fixed: Tensor, free: Tensor, step: Step, index: int) -> Occupation:
+        """x_before of one x_0 a row that has the formula; of its values that are not there yet some are shown.
+
+        A row that can have none stays as it is, and is drawn again from the start.
+        """
+        kept, before = step.kept.cpu().numpy(), step.kept_before.cpu().numpy()
+        shown = ((before - kept) / (1 - kept)).clip(0, 1)
+        places = {z: place for place, z in enumerate(self.model.config.elements)}
+        columns = [places[z] for z, _ in self.plan.conditions.formula or ()]
+        out_fixed, out_free = state.fixed.clone(), state.free.clone()
+        room = self._room(state)[:, columns].cpu().numpy()
+        sites = self._sites_left(state).cpu().numpy()
+        p_fixed = fixed[:, [0, *(column + 1 for column in columns)]].double().exp().cpu().numpy()
+        p_free = free[:, columns].double().exp().cpu().numpy()
+        row_of_fixed, row_of_free = self.layout.fixed_row.cpu().numpy(), self.layout.free_row.cpu().numpy()
+        empty_fixed, empty_free = (state.fixed == 0).cpu().numpy(), (state.free[:, columns] == 0).cpu().numpy()
+        for row in range(len(self.layout)):
+            on_fixed = np.flatnonzero((row_of_fixed == row) & empty_fixed).tolist()
+            on_free = [
+                (m, e)
+                for m in np.flatnonzero(row_of_free == row).tolist()
+                for e in np.flatnonzero(empty_free[m]).tolist()
+            ]
+            variables = [self._fixed_variable(p_fixed[f], int(self.fixed_atoms[f])) for f in on_fixed]
+            variables += [self._free_variable(p_free[m, e], e, int(self.free_atoms[m])) for m, e in on_free]
+            count = len(variables)
+            chance = uniforms(self.seed, self.rows[row : row + 1], self.purpose + index + 2, 2 * count + 1)[0]
+            values = draw_amounts(variables, self._targets(room[row], int(sites[row])), chance[: count + 1])
+            if values is None:
+                continue
+            for value, number, place in zip(values, chance[count + 1 :], [*on_fixed, *on_free], strict=True):
+                if value and number < shown[row]:
+                    if isinstance(place, tuple):
+                        out_free[place[0], columns[place[1]]] = value
+                    else:
+                        out_fixed[place] = columns[value - 1] + 1
+        return Occupation(fixed=out_fixed, free=out_free)
+
+    def _targets(self, room: Ints, sites: int) -> list[Amount]:
+        """What may still come of each element, for each number of formula units; and how many sites, if that is asked.
+
+        `room` (E,) is what may come at the largest number of units.
+        """
+        formula = np.array([count for _, count in self.plan.conditions.formula or ()])
+        most = self.plan.most_units()
+        left = [room - (most - unit) * formula for unit in self.plan.units()]
+        counted = () if self.plan.conditions.num_sites is None else (sites,)
+        return [(*amount.tolist(), *counted) for amount in left if min(*amount.tolist(), *counted, 0) >= 0]
+
+    def _fixed_variable(self, probabilities: Floats, atoms: int) -> Variable:
+        """Nothing, or one of the elements of the formula."""
+        counted = [] if self.plan.conditions.num_sites is None else [1]
+        adds = [(*row, *counted) for row in (np.eye(len(probabilities) - 1, dtype=int) * atoms).tolist()]
+        return Variable(probabilities=tuple(probabilities.tolist()), adds=((0,) * len(adds[0]), *adds))
+
+    def _free_variable(self, probabilities: Floats, element: int, atoms: int) -> Variable:
+        """Counts of one element of the formula."""
+        adds = np.zeros((len(probabilities), len(self.plan.conditions.formula or ()) + 1), int)
+        adds[:, element] = np.arange(len(adds)) * atoms
+        adds[:, -1] = np.arange(len(adds))
+        if self.plan.conditions.num_sites is None:
+            adds = adds[:, :-1]
+        return Variable(probabilities=tuple(probabilities.tolist()), adds=tuple(map(tuple, adds.tolist())))
 
     # The last step
 
@@ -421,8 +495,10 @@ def _not_empty(distributions: list[Tensor], chance: Floats) -> list[int]:
     zero = np.array([float(p[0]) for p in distributions])
     first = np.cumprod(np.concatenate([[1.0], zero[:-1]])) * (1 - zero)
     total = np.cumsum(first)
-    place = min(int((total <= chance[-1] * total[-1]).sum()), int(np.flatnonzero(first)[-1]))
     values = [0] * len(distributions)
+    if total[-1] == 0:  # the masks leave nothing: drawn again
+        return values
+    place = min(int((total <= chance[-1] * total[-1]).sum()), int(np.flatnonzero(first)[-1]))
     for index in range(place, len(distributions)):
         p = distributions[index].clone()
         if index == place:
