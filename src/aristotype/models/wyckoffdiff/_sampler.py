@@ -424,12 +424,12 @@ class _Chain:
             values = draw_amounts(variables, self._targets(room[row], int(sites[row])), chance[: count + 1])
             if values is None:
                 continue
-            for value, number, place in zip(values, chance[count + 1 :], [*on_fixed, *on_free], strict=True):
-                if value and number < shown[row]:
-                    if isinstance(place, tuple):
-                        out_free[place[0], columns[place[1]]] = value
-                    else:
-                        out_fixed[place] = columns[value - 1] + 1
+            shows = chance[count + 1 :] < shown[row]
+            seen = [value if show else 0 for value, show in zip(values, shows.tolist(), strict=True)]
+            for f, value in zip(on_fixed, seen, strict=False):
+                out_fixed[f] = columns[value - 1] + 1 if value else 0
+            for (m, e), value in zip(on_free, seen[len(on_fixed) :], strict=True):
+                out_free[m, columns[e]] = value
         return Occupation(fixed=out_fixed, free=out_free)
 
     def _targets(self, room: Ints, sites: int) -> list[Amount]:
