@@ -52,6 +52,27 @@ def test_a_run_ends_with_a_model_that_generates(train, invoke, tmp_path):
     assert generated.exit_code == 0, generated.output
 
 
+@pytest.mark.parametrize("family", ["wyckoffdiff", "wyckoffdiff-paper"])
+def test_diffusion_is_trained_continued_and_drawn_from(invoke, table_file, tmp_path, family):
+    small = [f"--set=model.{text}" for text in ("width=16", "layers=1", "heads=2", "timesteps=20", "steps=5")]
+    out = tmp_path / "run"
+    command = ("train", family, "--data", table_file, "--out", out, *small, *BRIEF)
+    result = invoke(*command, "--set=training.max_steps=3")
+    assert result.exit_code == 0, result.output
+    log = [json.loads(line) for line in (out / "log.jsonl").read_text().splitlines()]
+    assert all(0 < line["nll"] < 1e4 for line in log if "nll" in line)
+    assert any("nll_error" in line for line in log)
+    more = ("train", family, "--data", table_file, "--from", out / "best", "--out", tmp_path / "more", *BRIEF)
+    assert invoke(*more, "--set=training.max_steps=1").exit_code == 0
+    drawn = tmp_path / "out"
+    asked = ("--elements", "Na,K,Cl,O", "-n", "3", "--genes-only", "--keep-forced")
+    result = invoke("generate", "--model", out / "best", *asked, "--out", drawn)
+    assert result.exit_code == 0, result.output
+    table = CrystalTable.read(drawn / "crystals.parquet")
+    assert set(table.genes().elements[table.genes().elements > 0].tolist()) <= {8, 11, 17, 19}
+    assert table.column("log_prob_kind").to_pylist() == ["bound"] * 3
+
+
 def test_the_published_configuration_is_trained_the_same_way(invoke, table_file, tmp_path):
     """With its own settings, calibrated when the run ends; fine-tuned by its own name only."""
     sizes = ("element_width=4", "symmetry_width=4", "index_width=4", "width=16", "heads=2", "layers=1", "max_sites=8")

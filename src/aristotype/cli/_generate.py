@@ -258,8 +258,10 @@ def _show(result: GenerateResult, out: Path, seconds: float) -> None:
         )
         for row, sites in zip(shown, genes.num_sites.tolist())
     ]
-    columns = ("id", "formula", "group", "label", "sites", "log p (nats)", "novelty")
-    show_table([(name, "right" if name in ("sites", "log p (nats)") else "left") for name in columns], rows)
+    bound = "log_prob_kind" in table.columns and "bound" in table.column("log_prob_kind").to_pylist()
+    score = "log p bound (nats)" if bound else "log p (nats)"
+    columns = ("id", "formula", "group", "label", "sites", score, "novelty")
+    show_table([(name, "right" if name in ("sites", score) else "left") for name in columns], rows)
     if len(table) > _SHOWN:
         say(f"... and {len(table) - _SHOWN:,} more in {printable(out / 'crystals.parquet')}")
     kind = "genes" if summary.genes_only else "crystals"
