@@ -12,7 +12,7 @@ GENES = 2_000
 RUNS = 5
 # The largest resident set since the interpreter started. Linux hands the parent's peak down through getrusage, so there
 # the kernel's own mark for this address space is read; elsewhere getrusage, in bytes on macOS.
-_PEAK = """
+PEAK = """
 import sys, resource
 try:
     lines = open("/proc/self/status").read().splitlines()
@@ -71,7 +71,7 @@ def sampling_memory(context: Context) -> Outcome:
         raise Skipped("this system has no module resource, which measures memory") from error
     model(context.model)
     arguments = (context.model, str(context.genes), str(context.seed), str(context.threads))
-    printed, clock = run_python(_SAMPLE + _PEAK, *arguments)
+    printed, clock = run_python(_SAMPLE + PEAK, *arguments)
     yield Measurement(
         work=f"peak memory while sampling {context.genes:,} genes",
         value=int(printed.split()[-1]) / 1e9,

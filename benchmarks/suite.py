@@ -6,6 +6,7 @@ from benchmarks.baselines import baselines
 from benchmarks.chemistry import chemistry
 from benchmarks.core import Benchmark
 from benchmarks.crystals import crystals_nll, crystals_speed, crystals_validity
+from benchmarks.diffusion import diffusion_speed, diffusion_steps
 from benchmarks.exchanges import exchanges
 from benchmarks.figures import figures
 from benchmarks.finetuning import finetuning
@@ -44,6 +45,8 @@ BENCHMARKS: dict[str, Benchmark] = {
     "formula": exact_formula,
     "match": match,
     "crystals": crystals_speed,
+    "diffusion": diffusion_speed,
+    "diffusion-steps": diffusion_steps,
     "realize": realized,
     "relax": relaxed,
     "relax-processes": relaxed_in_processes,

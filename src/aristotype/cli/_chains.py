@@ -188,5 +188,7 @@ def _show(result: ChainsResult, out: Path, seconds: float) -> None:
         say(f"... and {len(best) - _SHOWN:,} more in {printable(out / 'crystals.parquet')}")
     say(f"{summary['chains']:,} chains of {summary['steps']:,} steps in {printable(out)} in {seconds_text(seconds)}")
     for name, move in summary["moves"].items():
+        if not move["tried"]:
+            continue
         told = ", ".join(f"{count:,} {reason}" for reason, count in move["not_accepted"].items())
         say(f"  {name}: {move['accepted']:,} of {move['tried']:,} accepted{f' ({told})' if told else ''}")

@@ -1,0 +1,123 @@
+"""Discrete diffusion: a training step and its memory, genes by number of steps, and what fewer steps cost."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from aristotype.crystal import gene_keys
+from benchmarks import published
+from benchmarks.core import Clock, Context, Measurement, Outcome, Section, Skipped, run_python
+from benchmarks.data import model, split
+from benchmarks.speed_sample import PEAK
+
+STEPS = 8
+BATCH = 256
+MANY = 1_000  # steps of the noise
+GENES = 64
+CHAINS = (1_000, 250, 100, 50, 25)
+BOUNDED = 500  # genes whose bound is estimated
+EVALUATIONS = 20
+_TRAIN = """
+import sys, time, torch
+from aristotype.datasets import load_dataset
+from aristotype.models.wyckoffdiff import WyckoffDiff, WyckoffDiffConfig
+from aristotype.models.wyckoffdiff._source import OccupationSource
+from aristotype.symmetry import tables
+from aristotype.training import load_config
+torch.set_num_threads(int(sys.argv[4]))
+network, steps, batch = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
+paper = {"network": "gnn", "width": 256, "layers": 3, "loss": "published"} if network == "gnn" else {}
+genes = load_dataset("mp_20", "train").genes()
+torch.manual_seed(0)
+learner = WyckoffDiff.for_training(WyckoffDiffConfig(**paper), genes).train()
+mean = tables().num_positions[genes.space_group].mean()
+size = len(learner.config.elements)
+source = OccupationSource(genes, learner.vocabulary_index, elements=size, positions=int(batch * mean), seed=0)
+optimizer = torch.optim.AdamW(learner.parameters())
+rows = 0
+for number, part in zip(range(steps + 1), source.batches(0, 0, 1)):
+    if number == 1:
+        begin, rows = time.process_time(), 0
+    optimizer.zero_grad()
+    learner.loss(part)[0].backward()
+    optimizer.step()
+    rows += len(part.rows)
+print((time.process_time() - begin) / steps, rows / steps, sum(p.numel() for p in learner.parameters()) / 1e6)
+"""
+
+
+def diffusion_speed(context: Context) -> Outcome:
+    """Training steps of both networks with their memory, and genes a CPU second."""
+    for network, name, limit in (("transformer", "default", None), ("gnn", "`paper`", published.DIFFUSION_STEP)):
+        printed, clock = run_python(_TRAIN + PEAK, network, str(STEPS), str(BATCH), str(context.threads))
+        *_, figures, peak = printed.strip().splitlines()
+        seconds, rows, size = map(float, figures.split())
+        yield Measurement(
+            work=f"WyckoffDiff {name}, a training step of {BATCH} genes",
+            value=seconds * BATCH / rows,
+            unit="CPU s",
+            count=f"{STEPS} steps of {rows:.0f} genes on average",
+            cpu_seconds=clock.cpu,
+            published=limit,
+            better="less",
+            seed=0,
+            note=f"{size:.2f} M parameters; peak memory of the process {int(peak) / 1e9:.2f} GB (published: 4.3 GB)",
+        )
+    drawer = _drawer(context)
+    for steps, count in ((drawer.config.steps, 4 * GENES), (MANY, GENES)):
+        chosen = drawer.with_config(steps=steps)
+        chosen.sample(8, None, seed=context.seed + 1, score=False)
+        with Clock() as clock:
+            table = chosen.sample(count, None, seed=context.seed, score=False)
+        yield Measurement(
+            work=f"WyckoffDiff, genes drawn in {steps} steps",
+            value=int(table.genes().legal().sum()) / clock.cpu,
+            unit="legal genes a CPU second",
+            count=f"{count} genes",
+            cpu_seconds=clock.cpu,
+            published=published.DIFFUSION_SAMPLED,
+            seed=context.seed,
+            note=f"`{context.model}`",
+        )
+
+
+def diffusion_steps(context: Context) -> Outcome:
+    """Genes of chains of different lengths, each beside the test part and beside the longest chain."""
+    from aristotype.evaluate._frechet_gene import gene_embedding
+
+    from aristotype.evaluate import frechet_gene
+
+    drawer = _drawer(context)
+    test = gene_embedding(split(context, "test").genes())
+    judged = split(context, "val").genes().take(range(BOUNDED))
+    known = drawer.train_keys()
+    lines = [
+        "| steps | genes a CPU second | Fréchet distance of genes | bound on mp_20_val (nats) | novel | sites a gene |",
+        "|---|---|---|---|---|---|",
+    ]
+    for steps in CHAINS:
+        chosen = drawer.with_config(steps=steps)
+        with Clock() as clock:
+            genes = chosen.sample(context.genes, None, seed=context.seed, score=False).genes()
+        found = frechet_gene(gene_embedding(genes), test)
+        novel = np.mean([key not in known for key in gene_keys(genes, merge_enantiomorphs=True).tolist()])
+        value, error = chosen.bound(judged, EVALUATIONS)
+        lines.append(
+            f"| {steps} | {len(genes) / clock.cpu:.1f} | {found.distance.distance:.4f} | {-value.mean():.2f} (standard error "
+            f"{np.sqrt((error**2).sum()) / len(error):.2f}) | {novel:.1%} | {genes.num_sites.mean():.2f} |"
+        )
+    note = (
+        f"`{context.model}`, {context.genes:,} genes for each number of steps, seed {context.seed}, against mp_20_test. "
+        f"{found.note}. The bound is that of {BOUNDED:,} genes of mp_20_val, estimated from {EVALUATIONS} steps each. "
+        "Novelty is counted against the part of the train split at hand."
+    )
+    yield Section(title="Chains of fewer steps", text=note + "\n\n" + "\n".join(lines))
+
+
+def _drawer(context: Context) -> Any:
+    found = model(context.model)
+    if not hasattr(getattr(found, "config", None), "timesteps"):
+        raise Skipped(f"the model {context.model} is no diffusion; take --model wyckoffdiff-mp20")
+    return found
