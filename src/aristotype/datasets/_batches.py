@@ -71,9 +71,6 @@ class GeneSource:
         self._substitution = Substitution(genes)
         self._tokens = tokens
         self._mean_rows = len(genes) / max(1, sum(pieces for _, pieces in self._plan(1)))
-        self._starts, table = relabelling_table()
-        self._relabellings = np.concatenate([table, np.full((len(table), 1), -1, np.int8)], axis=1)
-        self._num_relabellings = np.diff(np.append(self._starts, len(table)))
 
     def steps_per_epoch(self, world: int) -> int:
         """Batches an epoch for each of `world` processes."""
@@ -86,7 +83,7 @@ class GeneSource:
         chosen = self._described.take(rows_drawn)
         if self._share:
             chosen = self._substituted(chosen, rng)
-        anyhow = self._relabelled(rng)
+        anyhow = random_descriptions(self._genes, rng)
         pieces: list[tuple[int, NDArray[np.int64]]] = []
         for length, count in self._plan(world):
             rows = rng.permutation(np.flatnonzero(self._sites == length))
@@ -111,13 +108,6 @@ class GeneSource:
         elements = self._substitution.exchanged(chosen, self._share, rng)
         return sorted_genes(GeneBatch(space_group=chosen.space_group, elements=elements, wyckoffs=chosen.wyckoffs))
 
-    def _relabelled(self, rng: np.random.Generator) -> GeneBatch:
-        """Each gene under a uniformly drawn relabelling of the affine normalizer."""
-        group = self._genes.space_group
-        draw = (rng.random(len(group)) * self._num_relabellings[group]).astype(np.int64)
-        wyckoffs = self._relabellings[(self._starts[group] + draw)[:, None], self._genes.wyckoffs]
-        return sorted_genes(GeneBatch(space_group=group, elements=self._genes.elements, wyckoffs=wyckoffs))
-
     def _batch(self, rows: NDArray[np.int64], length: int, chosen: GeneBatch, anyhow: GeneBatch) -> TrainingBatch:
         def letters(genes: GeneBatch) -> Tensor:
             return torch.from_numpy(genes.wyckoffs[rows, :length].astype(np.int64))
@@ -134,3 +124,14 @@ class GeneSource:
             any_elements=elements(anyhow),
             mean_rows=self._mean_rows,
         )
+
+
+def random_descriptions(genes: GeneBatch, rng: np.random.Generator) -> GeneBatch:
+    """Each gene under a uniformly drawn relabelling of the affine normalizer, sites sorted by letter, then element."""
+    starts, table = relabelling_table()
+    relabellings = np.concatenate([table, np.full((len(table), 1), -1, np.int8)], axis=1)  # so that -1 stays -1
+    counts = np.diff(np.append(starts, len(table)))
+    group = genes.space_group
+    draw = (rng.random(len(group)) * counts[group]).astype(np.int64)
+    wyckoffs = relabellings[(starts[group] + draw)[:, None], genes.wyckoffs]
+    return sorted_genes(GeneBatch(space_group=group, elements=genes.elements, wyckoffs=wyckoffs))
