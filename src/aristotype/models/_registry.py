@@ -42,6 +42,7 @@ class ModelInfo:
     variant: str
     description: str  # first line of the model card's text
     megabytes: float
+    sha256: str = ""  # of the weights
 
 
 def shipped_models() -> dict[str, ModelInfo]:
@@ -50,7 +51,8 @@ def shipped_models() -> dict[str, ModelInfo]:
     found = {}
     for folder in sorted(root.iterdir()) if root.is_dir() else []:
         if (folder / "config.json").is_file():
-            config = json.loads((folder / "config.json").read_text())["config"]
+            record = json.loads((folder / "config.json").read_text())
+            config = record["config"]
             lines = [line for line in (folder / "README.md").read_text().splitlines() if line and line[0] != "#"]
             found[folder.name] = ModelInfo(
                 name=folder.name,
@@ -59,6 +61,7 @@ def shipped_models() -> dict[str, ModelInfo]:
                 variant=config["variant"],
                 description=lines[0] if lines else "",
                 megabytes=sum(file.stat().st_size for file in folder.iterdir()) / 1e6,
+                sha256=record["weights"]["sha256"],
             )
     return found
 
