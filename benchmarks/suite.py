@@ -9,7 +9,9 @@ from benchmarks.crystals import crystals_nll, crystals_speed, crystals_validity
 from benchmarks.exchanges import exchanges
 from benchmarks.figures import figures
 from benchmarks.finetuning import finetuning
+from benchmarks.gene_distances import gene_distances
 from benchmarks.guided import diffraction, guidance
+from benchmarks.properties import properties
 from benchmarks.quality import ceiling, quality, quality_json
 from benchmarks.quality_hull import hull, hull_rest
 from benchmarks.quality_mpts import mpts
@@ -72,6 +74,8 @@ BENCHMARKS: dict[str, Benchmark] = {
     "report": quality_json,
     "figures": figures,
     "finetune": finetuning,
+    "frechet-gene": gene_distances,
+    "properties": properties,
 }
 ON_REQUEST = frozenset(
     {
@@ -88,6 +92,7 @@ ON_REQUEST = frozenset(
         "rest-225",
         "chemistry",
         "crystals-temperature",
+        "properties",
     }
 )
 """Run only when named: parts of another one, writing files, or hours."""

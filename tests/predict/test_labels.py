@@ -51,6 +51,7 @@ def test_rows_without_a_value_are_counted_and_left_out():
     found = training_rows(table(hardness=[1.0, None, 3.0, 4.0, 5.0], split=SPLIT), target_named("hardness"))
     assert found.train.values.tolist() == [1.0, 5.0]
     assert found.val.values.tolist() == [3.0]
+    assert found.test.values.tolist() == [4.0]
     assert found.train.genes.elements.tolist() == [[11, 17], [19, 35]]
     assert "1 of 5 rows have no value of hardness" in found.notes[0]
 
@@ -78,6 +79,6 @@ def test_added_rows_that_are_held_out_elsewhere_are_left_out():
     )
     more = CrystalTable.from_genes(same_formula, ids=["v", "w", "x", "d"]).with_columns(hardness=[7.0, 8.0, 9.0, 10.0])
     found = training_rows(main, target_named("hardness"), added=[("more", more)])
-    # NaI and KCl of group 225 are held out, in whatever letters; NaI of group 221 is another material; the id d is taken.
+    # NaI and KCl of group 225 are held out, in whatever letters; NaI of group 221 is another material; d is taken.
     assert found.train.values.tolist() == [1.0, 1.0, 1.0, 8.0]
     assert any("1 labelled rows of more are added; 3 others" in note for note in found.notes)

@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from aristotype.crystal import CrystalTable, formulas
+from aristotype.crystal import CrystalTable, GeneBatch, formulas
 from aristotype.errors import InputError, TableError, UnknownNameError
 from aristotype.models.gene_encoder import Labelled
 from aristotype.predict._targets import Target
@@ -26,11 +26,13 @@ class TrainingRows:
     Attributes:
         train: Genes and values to learn from.
         val: Genes and values to validate on.
+        test: Genes and values for final figures, None where the table has none.
         notes: What was left out and what was added, one sentence each.
     """
 
     train: Labelled
     val: Labelled
+    test: Labelled | None
     notes: tuple[str, ...]
 
 
@@ -112,7 +114,9 @@ def training_rows(
         )
     joined = _joined(train)
     notes.append(f"{len(joined.values):,} rows to learn from, {len(found['val'].values):,} to validate on")
-    return TrainingRows(train=joined, val=found["val"], notes=tuple(notes))
+    mine = split[rows] == "test"
+    test = Labelled(table.take(rows[mine]).genes(), values[mine]) if mine.any() else None
+    return TrainingRows(train=joined, val=found["val"], test=test, notes=tuple(notes))
 
 
 def _numeric(kind: pa.DataType) -> bool:
@@ -134,6 +138,4 @@ def _material_keys(table: CrystalTable) -> list[tuple[str, int]]:
 
 
 def _joined(parts: Sequence[Labelled]) -> Labelled:
-    from aristotype.crystal import GeneBatch
-
     return Labelled(GeneBatch.concatenate([p.genes for p in parts]), np.concatenate([p.values for p in parts]))
