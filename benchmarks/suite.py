@@ -21,6 +21,7 @@ from benchmarks.quality_rest import at_rest
 from benchmarks.quality_score import scores_by_size
 from benchmarks.quality_starts import starts
 from benchmarks.quality_temperature import crystal_temperature, temperature
+from benchmarks.ranking import ranking
 from benchmarks.speed_conditions import exact_formula, given_groups
 from benchmarks.speed_encode import encode
 from benchmarks.speed_judge import heights, realized, relaxed, relaxed_in_processes
@@ -76,6 +77,7 @@ BENCHMARKS: dict[str, Benchmark] = {
     "finetune": finetuning,
     "frechet-gene": gene_distances,
     "properties": properties,
+    "ranking": ranking,
 }
 ON_REQUEST = frozenset(
     {
@@ -93,6 +95,7 @@ ON_REQUEST = frozenset(
         "chemistry",
         "crystals-temperature",
         "properties",
+        "ranking",
     }
 )
 """Run only when named: parts of another one, writing files, or hours."""
