@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -91,7 +92,7 @@ def _rows(experiment: Experiment, folder: Path) -> TrainingRows:
     def prepared(name: str, split: tuple[float, float, float] | None = None) -> Any:
         file = folder / name
         if file.is_file():
-            return open_dataset(file, split=split, max_gap=False).table()
+            return open_dataset(file, split=split, max_gap=math.inf).table()
         return open_dataset(name, source=folder).table()
 
     return training_rows(
