@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
 from aristotype.crystal import CrystalTable, GeneBatch
+from aristotype.discover import make_baseline
 from aristotype.errors import AristotypeError
 from aristotype.evaluate import frechet_gene, has_fingerprint
+from aristotype.models.baselines import ElementChoice
 from aristotype.models.gene_encoder import GeneEncoder
 from aristotype.symmetry import NUM_GROUPS, tables
 from benchmarks.core import Context, Outcome, Section, Skipped
@@ -20,6 +23,10 @@ Floats = NDArray[np.float64]
 BLOCK = 900
 """Genes of the distances that are compared with each other."""
 MOST_BLOCKS = 10
+BASELINES: dict[str, tuple[str, ElementChoice]] = {
+    "ion exchange of train": ("ion-exchange", "uniform"),
+    "decoration of train's templates": ("decoration", "frequency"),
+}
 PEERS = "peer_structures.parquet"
 
 
@@ -29,8 +36,8 @@ def gene_distances(context: Context) -> Outcome:
     train = split(context, "train").genes()
     reference = model.embed(train)
     rng = np.random.default_rng(context.seed)
-    halves = np.array_split(rng.permutation(len(train)), 2)
-    lines = [_line("mp_20 train, one half against the other", *(reference[rows] for rows in halves), model)]
+    one, other = np.array_split(rng.permutation(len(train)), 2)
+    lines = [_line("mp_20 train, one half against the other", reference[one], reference[other], model)]
     lines += [_line(name, model.embed(make()), reference, model) for name, make in _sets(context, train, rng).items()]
     made_of = frechet_gene(reference, reference, encoder=model)
     about = (
@@ -51,11 +58,17 @@ def _sets(context: Context, train: GeneBatch, rng: np.random.Generator) -> dict[
         "mp_20 val": lambda: val,
         "mp_20 test": lambda: test,
         f"{context.model}, seed {context.seed}": lambda: sampled(context.model, context.genes, context.seed)[0].genes(),
+        **{name: partial(_baseline, context, *kind) for name, kind in BASELINES.items()},
         **{name: table.genes for name, table in peers(context).items()},
         "val, elements exchanged within each gene": lambda: exchanged_within(val, rng),
         "val, elements of other genes": lambda: elements_of_others(val, rng),
         "random legal genes": lambda: random_legal(len(val), np.unique(train.elements)[1:], rng),
     }
+
+
+def _baseline(context: Context, name: str, elements: ElementChoice) -> GeneBatch:
+    model = make_baseline(name, split(context, "train"), elements=elements)
+    return model.sample(context.genes, seed=context.seed).genes()
 
 
 def _line(name: str, rows: Floats, reference: Floats, model: GeneEncoder) -> str:

@@ -11,15 +11,17 @@ from typing import Any
 
 import numpy as np
 
+from aristotype.calculators import single_points
 from aristotype.crystal import GeneBatch
 from aristotype.datasets import open_dataset
-from aristotype.evaluate import magpie_fingerprints
+from aristotype.evaluate import compositions, magpie_fingerprints, read_hull
 from aristotype.models.gene_encoder import Labelled
-from aristotype.predict import TrainingRows, coverage, errors_of, target_named, training_rows
+from aristotype.predict import TrainingRows, coverage, errors_of, labelled_rows, target_named, training_rows
 from benchmarks.core import Context, Outcome, Section, Skipped
-from benchmarks.data import data_folder, encoder
+from benchmarks.data import data_folder, encoder, split
 
 LEVELS = (0.5, 0.8, 0.9, 0.95)
+CHGNET_ROWS = 300
 SHARES = (0.8, 0.1, 0.1)
 """Train, val and test of tables that come without splits, drawn by the keys of genes."""
 WBM = "wbm"
@@ -75,6 +77,31 @@ def properties(context: Context) -> Outcome:
         "correlation of predicted width and absolute error. The width is calibrated on val rows."
     )
     yield Section(title="Uncertainty of properties", text="\n".join([told, "", *spread]))
+
+
+def beside_chgnet(context: Context) -> Outcome:
+    """Formation energies of random test rows from the gene alone, and by CHGNet from the DFT geometry."""
+    model = encoder(context.encoder)
+    test = split(context, "test")
+    target = target_named("formation_energy")
+    rows, values = labelled_rows(test, target)
+    drawn = np.sort(np.random.default_rng(context.seed).permutation(len(rows))[:CHGNET_ROWS])
+    few, known = test.take(rows[drawn]), values[drawn]
+    total = single_points(few, "chgnet", device="cpu")
+    theirs = read_hull(context.hull).formation_energies(compositions(few.genes()), total)
+    ours, _ = model.predict(few.genes())
+    both = np.isfinite(theirs) & np.isfinite(ours)
+    lines = [
+        f"| {name} | {int(both.sum())} | {_text(errors_of(found[both], known[both], seed=context.seed))} |"
+        for name, found in ((f"`{model.name}`, gene alone", ours), ("CHGNet 0.3.0, DFT geometry", theirs))
+    ]
+    about = (
+        f"{CHGNET_ROWS} random labelled rows of mp_20_test, seed {context.seed}, eV/atom. CHGNet was trained on "
+        "relaxations of the Materials Project, these crystals most likely among them; its energies are relative to the "
+        "elements of the shipped hull."
+    )
+    head = ["| energies | rows | MAE (95 %) |", "|---|---|---|"]
+    yield Section(title="Formation energies beside CHGNet", text="\n".join([about, "", *head, *lines]))
 
 
 def _models(context: Context) -> Iterator[tuple[Experiment, Any]]:

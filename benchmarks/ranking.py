@@ -54,8 +54,8 @@ def ranking(context: Context) -> Outcome:
 
 def _novel(context: Context) -> CrystalTable:
     """Novel and distinct genes of the model, in the order of the draw."""
-    table, _ = sampled(context.model, context.genes, context.seed)
     known = KnownKeys.of(split(context, "train").genes()).merged_genes
+    table, _ = sampled(context.model, context.genes, context.seed)
     keys = gene_keys(table.genes(), merge_enantiomorphs=True).tolist()
     seen: set[bytes] = set(known)
     rows = []

@@ -11,7 +11,7 @@ from benchmarks.figures import figures
 from benchmarks.finetuning import finetuning
 from benchmarks.gene_distances import gene_distances
 from benchmarks.guided import diffraction, guidance
-from benchmarks.properties import properties
+from benchmarks.properties import beside_chgnet, properties
 from benchmarks.quality import ceiling, quality, quality_json
 from benchmarks.quality_hull import hull, hull_rest
 from benchmarks.quality_mpts import mpts
@@ -77,6 +77,7 @@ BENCHMARKS: dict[str, Benchmark] = {
     "finetune": finetuning,
     "frechet-gene": gene_distances,
     "properties": properties,
+    "properties-chgnet": beside_chgnet,
     "ranking": ranking,
 }
 ON_REQUEST = frozenset(
@@ -95,6 +96,7 @@ ON_REQUEST = frozenset(
         "chemistry",
         "crystals-temperature",
         "properties",
+        "properties-chgnet",
         "ranking",
     }
 )

@@ -16,7 +16,7 @@ import typer
 
 from aristotype._files import atomic_path, output_lock, printable, refuse_folder
 from aristotype.cli import _types as types
-from aristotype.cli._console import INTERRUPTED, say, seconds_text
+from aristotype.cli._console import INTERRUPTED, complain, say, seconds_text
 from aristotype.cli._train_property import check_target, labelled_run
 from aristotype.errors import CheckpointError, ConfigError, InputError, OutputError, TableError, UnknownNameError
 
@@ -181,6 +181,8 @@ def train(
         begin, rows = labelled_run(begin, target, prepared, further)
         settings = replace(settings, model=begin if checkpoint is None else begin.config)
         splits, notes = (rows.train, rows.val), rows.notes
+        for note in notes if writes else ():
+            complain(note)
         identity |= {"target": target, "with": [{"name": more.name, "address": more.address} for more in further]}
     else:
         splits = _split(prepared, "train", family.crystals), _split(prepared, "val", family.crystals)

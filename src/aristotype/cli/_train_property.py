@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from aristotype.cli._console import complain
 from aristotype.errors import InputError
 
 if TYPE_CHECKING:
@@ -56,8 +55,6 @@ def labelled_run(
 
     found = target_named(target)
     rows = training_rows(prepared.table(), found, added=[(more.name, more.table()) for more in further])
-    for note in rows.notes:
-        complain(note)
     if not isinstance(begin, GeneEncoder):
         return replace(begin, target=found.name, unit=found.unit), rows
     with torch.random.fork_rng(devices=[]):  # the fresh head is the same every time, as a run that goes on needs
