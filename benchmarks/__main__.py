@@ -65,6 +65,8 @@ def _context(options: argparse.Namespace) -> Context:
         model=options.model,
         paper_model=options.paper_model,
         crystal_model=options.crystal_model,
+        encoder=options.encoder,
+        properties=options.properties,
         mpts_model=options.mpts_model,
         run=options.run,
         hull=options.hull,
@@ -92,6 +94,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--model", default=default.model, help="shipped name or checkpoint folder")
     parser.add_argument("--paper-model", default=default.paper_model, help="the same for the configuration `paper`")
     parser.add_argument("--crystal-model", default=default.crystal_model, help="the same for a model of crystals")
+    parser.add_argument("--encoder", default=default.encoder, help="the same for a gene encoder")
+    parser.add_argument("--properties", help="folder with a run of `aristotype train property` for each property")
     parser.add_argument("--mpts-model", help="checkpoint folder of the MPTS-52 configuration")
     parser.add_argument("--run", help="folder of a run of `aristotype finetune`")
     parser.add_argument("--hull", help="a hull with labels, as `aristotype hull build` writes it")

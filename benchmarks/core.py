@@ -26,7 +26,9 @@ class Context:
     model: str = "wyckoff-transformer-mp20"  # shipped name or checkpoint folder
     paper_model: str = "wyckoff-transformer-mp20-paper"  # the same for the paper's configuration
     crystal_model: str = "crystalformer-mp20"  # the same, a model of crystals
+    encoder: str = "gene-encoder-mp20"  # the same, a gene encoder
     mpts_model: str | None = None  # a checkpoint folder of the MPTS-52 configuration
+    properties: str | None = None  # a folder with a run of `aristotype train property` for each property
     run: str | None = None  # folder of a run of `aristotype finetune`
     hull: str | None = None  # a hull with labels, as `aristotype hull build` writes it
     seed: int = 0

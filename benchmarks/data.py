@@ -69,6 +69,21 @@ def model(name: str) -> Any:
         raise Skipped(f"the model {name} could not be loaded: {error}") from error
 
 
+@lru_cache(maxsize=2)
+def encoder(name: str) -> Any:
+    """A gene encoder by shipped name or checkpoint folder.
+
+    Raises:
+        Skipped: there is none of that name, or it cannot be read.
+    """
+    from aristotype.models import load_encoder
+
+    try:
+        return load_encoder(name)
+    except AristotypeError as error:
+        raise Skipped(f"the encoder {name} could not be loaded: {error}") from error
+
+
 def crystal_model(context: Context) -> Any:
     """The model of crystals that was asked for.
 

@@ -85,9 +85,8 @@ def diffusion_speed(context: Context) -> Outcome:
 
 def diffusion_steps(context: Context) -> Outcome:
     """Genes of chains of different lengths, each beside the test part and beside the longest chain."""
-    from aristotype.evaluate._frechet_gene import gene_embedding
-
     from aristotype.evaluate import frechet_gene
+    from aristotype.evaluate._frechet_gene import gene_embedding
 
     drawer = _drawer(context)
     test = gene_embedding(split(context, "test").genes())
@@ -116,7 +115,8 @@ def diffusion_steps(context: Context) -> Outcome:
         lines.append(f"| {' | '.join(cells)} |")
     note = (
         f"`{context.model}`, {context.genes:,} genes for each number of steps, seed {context.seed}, against "
-        f"mp_20_test. {found.note}. The bound is that of {BOUNDED:,} genes of mp_20_val, estimated from {EVALUATIONS} steps each. "
+        f"mp_20_test. {found.note}. The bound is that of {BOUNDED:,} genes of mp_20_val, estimated from "
+        f"{EVALUATIONS} steps each. "
         "Novelty is counted against the part of the train split at hand."
     )
     yield Section(title="Chains of fewer steps", text=note + "\n\n" + "\n".join(lines))

@@ -10,7 +10,7 @@ from aristotype.crystal import GeneBatch
 from aristotype.evaluate import PROTOCOL, KnownKeys, divergences_of_draws, gene_report, metrics_table
 from benchmarks import published
 from benchmarks.core import Context, Outcome, Section
-from benchmarks.data import sampled, split
+from benchmarks.data import encoder, sampled, split
 
 DRAWS = 1_000
 DRAWN_GROUPS = 10_000
@@ -52,7 +52,8 @@ def quality_json(context: Context) -> Outcome:
 
 def _report(context: Context, genes: GeneBatch) -> dict:
     known = KnownKeys.of(split(context, "train").genes())
-    return gene_report(genes, split(context, "test").genes(), train_keys=known, seed=context.seed)
+    test = split(context, "test").genes()
+    return gene_report(genes, test, train_keys=known, seed=context.seed, encoder=encoder(context.encoder))
 
 
 def _group_floor(context: Context) -> str:

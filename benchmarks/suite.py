@@ -10,7 +10,9 @@ from benchmarks.diffusion import diffusion_speed, diffusion_steps
 from benchmarks.exchanges import exchanges
 from benchmarks.figures import figures
 from benchmarks.finetuning import finetuning
+from benchmarks.gene_distances import gene_distances
 from benchmarks.guided import diffraction, guidance
+from benchmarks.properties import beside_chgnet, properties
 from benchmarks.quality import ceiling, quality, quality_json
 from benchmarks.quality_hull import hull, hull_rest
 from benchmarks.quality_mpts import mpts
@@ -20,6 +22,7 @@ from benchmarks.quality_rest import at_rest
 from benchmarks.quality_score import scores_by_size
 from benchmarks.quality_starts import starts
 from benchmarks.quality_temperature import crystal_temperature, temperature
+from benchmarks.ranking import ranking
 from benchmarks.speed_conditions import exact_formula, given_groups
 from benchmarks.speed_encode import encode
 from benchmarks.speed_judge import heights, realized, relaxed, relaxed_in_processes
@@ -75,6 +78,10 @@ BENCHMARKS: dict[str, Benchmark] = {
     "report": quality_json,
     "figures": figures,
     "finetune": finetuning,
+    "frechet-gene": gene_distances,
+    "properties": properties,
+    "properties-chgnet": beside_chgnet,
+    "ranking": ranking,
 }
 ON_REQUEST = frozenset(
     {
@@ -91,6 +98,9 @@ ON_REQUEST = frozenset(
         "rest-225",
         "chemistry",
         "crystals-temperature",
+        "properties",
+        "properties-chgnet",
+        "ranking",
     }
 )
 """Run only when named: parts of another one, writing files, or hours."""

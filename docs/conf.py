@@ -42,6 +42,7 @@ PACKAGES = {
     "training": "one loop",
     "realize": "genes to crystals with geometry",
     "evaluate": "judge tables of genes",
+    "predict": "properties from genes",
     "discover": "the pipeline: sample, filter, realise",
     "cli": "the command line",
 }

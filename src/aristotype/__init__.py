@@ -8,6 +8,7 @@ One name a step, each imported on first use, so that `import aristotype` costs n
     realize     genes to crystals with geometry
     relax       crystals to crystals at rest
     evaluate    crystals judged under a named protocol
+    predict     a property of every row, from its gene alone
     generate    a model's new, distinct crystals, as many as asked for
     score       how likely a model finds crystals, and how typical they are
     mutate      chains on a model's likelihood, from given crystals
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from aristotype.errors import AristotypeError
     from aristotype.evaluate import evaluate
     from aristotype.models import load
+    from aristotype.predict import predict
     from aristotype.realize import realize, relax
 
 __all__ = [
@@ -48,6 +50,7 @@ __all__ = [
     "guide",
     "load",
     "mutate",
+    "predict",
     "realize",
     "relax",
     "score",
@@ -68,6 +71,7 @@ _EXPORTS = {
     "guide": "aristotype.discover:guide",
     "load": "aristotype.models:load",
     "mutate": "aristotype.discover:mutate",
+    "predict": "aristotype.predict:predict",
     "realize": "aristotype.realize:realize",
     "relax": "aristotype.realize:relax",
     "score": "aristotype.discover:score",

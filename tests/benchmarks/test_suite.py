@@ -20,6 +20,7 @@ from tests.evaluate.crystals import random_crystals
 NEED_DATA = [
     *("encode", "log-prob", "train", "metrics", "match", "heights", "hull-rest"),
     *("quality", "temperature", "nll", "mpts", "baselines", "exchanges", "ceiling", "report", "figures"),
+    *("frechet-gene", "properties", "properties-chgnet", "ranking"),
 ]
 
 

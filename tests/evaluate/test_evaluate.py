@@ -12,6 +12,7 @@ import pytest
 from aristotype.crystal import CrystalTable
 from aristotype.errors import InputError, TableError, UnknownNameError
 from aristotype.evaluate import METRICS, PROTOCOLS, Known, build_hull, evaluate, load_reference, protocol_named
+from aristotype.models import shipped_models
 from aristotype.realize import realize, relax, without_geometry
 from tests.realize.test_relax import SYMMETRIC, metals
 
@@ -68,6 +69,23 @@ def test_counts_are_those_of_the_rows(judged, made):
     both = zip(rows.column("unique").to_pylist(), rows.column("novel").to_pylist())
     assert counts["unique_novel"] == sum(unique and novel for unique, novel in both)
     assert ("stable" in counts) == (rules.stable is not None)
+
+
+def test_the_distance_of_genes_says_what_decides_it(judged, reference):
+    _, summary, rows = judged
+    if "frechet_gene" not in summary["metrics"]:
+        assert summary["embeddings"] == {}
+        assert any("frechet_gene" in note or "compare distributions" in note for note in summary["notes"])
+        return
+    metric, about = summary["metrics"]["frechet_gene"], summary["embeddings"]["frechet_gene"]
+    assert metric["value"] == about["distance"]["value"] >= 0
+    assert metric["n"] == about["distance"]["rows"] <= len(rows)
+    assert about["distance"]["reference_rows"] == sum(
+        split == "test" for split in reference.column("split").to_pylist()
+    )
+    assert about["checkpoint"] == "gene-encoder-mp20"
+    assert about["sha256"] == shipped_models()["gene-encoder-mp20"].sha256
+    assert any(about["sha256"][:16] in note and "ridge" in note for note in summary["notes"])
 
 
 def test_copies_are_no_duplicates_of_nothing_and_known_ones_are_known(judged):

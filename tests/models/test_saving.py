@@ -13,7 +13,8 @@ import torch
 
 from aristotype.crystal import Conditions, GeneBatch, gene_keys
 from aristotype.errors import CheckpointError, UnknownNameError
-from aristotype.models import GeneModel, _registry, load, shipped_models
+from aristotype.models import GeneModel, _registry, load, load_encoder, shipped_models
+from aristotype.models.gene_encoder import FAMILY as ENCODER_FAMILY
 from aristotype.models.wyckoff_transformer import WyckoffTransformer
 from aristotype.training import save_checkpoint
 from tests.models.worlds import model_of_all_groups, training_genes
@@ -188,6 +189,10 @@ def test_shipped_models_load():
     for name, info in shipped.items():
         assert info.megabytes <= 10
         assert info.description
+        assert len(info.sha256) == 64
+        if info.family == ENCODER_FAMILY:
+            assert load_encoder(name).name == name
+            continue
         model = load(name)
         assert model.name == name
         genes: GeneBatch = model.sample(8, seed=0, score=False).genes()

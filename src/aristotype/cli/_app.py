@@ -19,6 +19,7 @@ from aristotype.cli import (
     _initialize,
     _models,
     _mutate,
+    _predict,
     _realize,
     _relax,
     _score,
@@ -87,6 +88,7 @@ app.command("guide", epilog=_guide.EXAMPLES)(_guide.guide)
 app.command("realize", epilog=_realize.EXAMPLES)(_realize.realize)
 app.command("relax", epilog=_relax.EXAMPLES)(_relax.relax)
 app.command("score", epilog=_score.EXAMPLES)(_score.score)
+app.command("predict", epilog=_predict.EXAMPLES)(_predict.predict)
 app.command("evaluate", epilog=_evaluate.EXAMPLES)(_evaluate.evaluate)
 app.command("baseline", epilog=_baseline.EXAMPLES)(_baseline.baseline)
 app.command("models")(_models.models)

@@ -52,6 +52,14 @@ def prepare(
         ),
     ] = None,
     tolerance: types.Tolerance = 0.1,
+    max_gap: Annotated[
+        float | None,
+        typer.Option(
+            "--max-gap",
+            help="Widest slab (Angstrom) without atoms; by default 10 in files, no limit in a named dataset.",
+            show_default=False,
+        ),
+    ] = None,
     split: types.Split = None,
     processes: types.Processes = 1,
     force: types.Force = False,
@@ -65,6 +73,7 @@ def prepare(
     from aristotype.datasets import prepare as prepare_dataset
 
     settings: dict[str, Any] = {"source": source, "tolerance": tolerance, "split": parse_split(split)}
+    settings["max_gap"] = True if max_gap is None else max_gap
     if dry_run:
         found = estimate(name, out=out, processes=processes, **settings)
         say(f"{found.rows:,} rows to encode, about {seconds_text(found.seconds)}")

@@ -16,10 +16,13 @@ import typer
 
 from aristotype._files import atomic_path, output_lock, printable, refuse_folder
 from aristotype.cli import _types as types
-from aristotype.cli._console import INTERRUPTED, say, seconds_text
+from aristotype.cli._console import INTERRUPTED, complain, say, seconds_text
+from aristotype.cli._train_property import check_target, labelled_run
 from aristotype.errors import CheckpointError, ConfigError, InputError, OutputError, TableError, UnknownNameError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from aristotype.crystal import CrystalTable, GeneBatch
     from aristotype.datasets import PreparedDataset
 
@@ -35,6 +38,8 @@ class Family:
     defaults: dict[str, str]  # configuration by dataset; that of "" for all others
     tunable: frozenset[str]  # settings of the model that a checkpoint leaves open
     crystals: bool = False  # whether it learns from crystals, with their geometry, and not from genes
+    load: str = "load"  # what of `aristotype.models` reads its checkpoints
+    labelled: bool = False  # whether it learns a property, which has to be named
 
     def get(self, name: str) -> Any:
         """What the module calls `name`."""
@@ -92,6 +97,16 @@ _FAMILIES = {
         defaults={"": "wyckoffdiff_paper.toml"},
         tunable=frozenset({"loss", "steps"}),
     ),
+    "property": Family(
+        module="aristotype.models.gene_encoder",
+        config="GeneEncoderConfig",
+        model="GeneEncoder",
+        fit="fit",
+        defaults={"": "property.toml"},
+        tunable=frozenset({"dropout", "descriptions"}),
+        load="load_encoder",
+        labelled=True,
+    ),
 }
 _TRIAL_STEPS = 10  # of a time estimate
 _RUN = ("run.json", "config.toml")  # files by which the folder of a run is known; the second is there first
@@ -105,6 +120,8 @@ aristotype train wyckoff-transformer --data mp_20 --set model.width=96 --set tra
 aristotype train wyckoff-transformer-paper --data mp_20 --out runs/paper
 
 aristotype train wyckoff-transformer --data mine.parquet --from wyckoff-transformer-mp20 --out runs/mine
+
+aristotype train property --target band_gap --data mp_20 --with wbm --out runs/gap
 
 torchrun --nproc-per-node 2 -m aristotype train wyckoff-transformer --data mp_20 --out runs/two
 """
@@ -133,6 +150,16 @@ def train(
     overrides: Annotated[
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="One setting, such as training.epochs=3.")
     ] = None,
+    target: Annotated[
+        str | None,
+        typer.Option("--target", metavar="NAME", help="MODEL property: the property, or any numeric column."),
+    ] = None,
+    added: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--with", metavar="NAME|FILE", help="MODEL property: labelled rows of this too, not in val or test."
+        ),
+    ] = None,
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with the run in DIR; same command otherwise.")
     ] = False,
@@ -142,12 +169,16 @@ def train(
 ) -> None:
     """Train a model, or fine-tune one on your own table; the best checkpoint is OUT/best.
 
+    MODEL property learns a number from genes alone (--target) and is used by `aristotype predict`.
+
     Stop it with Ctrl-C and go on with --resume. Works under torchrun.
 
     --processes is for preparing the data, if that is not done yet.
     """
     from aristotype.training import rank_and_world, resolve_device, to_toml
 
+    family = _family(model)
+    check_target(model, family.labelled, target, added or [])
     checkpoint = None if start is None else _checkpoint(start, model)
     settings = resolve_settings(model, data, config, overrides or [], checkpoint and checkpoint.config)
     resolve_device(settings.training.device)  # before anything is written
@@ -155,11 +186,22 @@ def train(
     if writes:
         check_run_folder(out, resume, force)
     prepared = _prepared(data, processes, writes)
-    family = _FAMILIES[model]
-    splits = _split(prepared, "train", family.crystals), _split(prepared, "val", family.crystals)
     begin = settings.model
     if checkpoint is not None:
         begin = checkpoint.with_config(**{name: getattr(settings.model, name) for name in family.tunable})
+    notes: tuple[str, ...] = ()
+    splits: tuple[Any, Any]
+    identity: dict[str, Any] = {"data": {"name": prepared.name, "address": prepared.address}, "from": start}
+    if target is not None:
+        further = [_prepared(name, processes, writes) for name in added or []]
+        begin, rows = labelled_run(begin, target, prepared, further)
+        settings = replace(settings, model=begin if checkpoint is None else begin.config)
+        splits, notes = (rows.train, rows.val), rows.notes
+        for note in notes if writes else ():
+            complain(note)
+        identity |= {"target": target, "with": [{"name": more.name, "address": more.address} for more in further]}
+    else:
+        splits = _split(prepared, "train", family.crystals), _split(prepared, "val", family.crystals)
     if dry_run:
         if writes:
             _estimate(family, begin, splits, settings, prepared)
@@ -175,13 +217,15 @@ def train(
         settings.training,
         out,
         resume=resume,
-        settings={"data": {"name": prepared.name, "address": prepared.address}, "from": start},
-        card=_card(model, out, prepared, start, to_toml(settings)),
+        settings=identity,
+        card=_card(model, out, prepared, start, to_toml(settings), target, notes),
     )
     if result.stopped == "interrupted":
         raise typer.Exit(INTERRUPTED)  # the run itself has said how to go on
     if writes:
-        say(f"The best checkpoint is {printable(out / 'best')}: aristotype generate --model {printable(out / 'best')}")
+        best = printable(out / "best")
+        use = f"predict PATH --model {best} --out FILE" if family.labelled else f"generate --model {best}"
+        say(f"The best checkpoint is {best}: aristotype {use}")
 
 
 def resolve_settings(
@@ -285,9 +329,8 @@ def _split(prepared: PreparedDataset, split: str, crystals: bool) -> GeneBatch |
 
 def _checkpoint(start: str, name: str) -> Any:
     """The model to go on with."""
-    from aristotype.models import load
-
-    family, model = _family(name), load(start)
+    family = _family(name)
+    model = getattr(import_module("aristotype.models"), family.load)(start)
     if not isinstance(model, family.get(family.model)):
         raise CheckpointError(f"{start} is a {type(model).__name__}, which {name} cannot go on with; name another")
     return model
@@ -303,14 +346,23 @@ def _estimate(family: Family, begin: Any, splits: tuple[Any, Any], settings: Any
         result = family.get(family.fit)(
             begin, *splits, trial, Path(folder) / "run", max_validation=8, calibrate_best=False
         )
-    steps = settings.training.total_steps(-(-len(splits[0]) // settings.training.batch_size))
+    rows = [len(split.values) if family.labelled else len(split) for split in splits]
+    steps = settings.training.total_steps(-(-rows[0] // settings.training.batch_size))
     say(to_toml(settings))
-    say(f"# {prepared.statement}; {len(splits[1]):,} rows of val")
+    say(f"# {prepared.statement}; {rows[1]:,} rows of val")
     seconds = steps * result.seconds / max(1, result.step)
     say(f"# about {steps:,} steps, {seconds_text(seconds)} without validation and calibration")
 
 
-def _card(model: str, out: Path, prepared: PreparedDataset, start: str | None, config: str) -> str:
+def _card(
+    model: str,
+    out: Path,
+    prepared: PreparedDataset,
+    start: str | None,
+    config: str,
+    target: str | None,
+    notes: Sequence[str],
+) -> str:
     """What the checkpoint says of itself, before its figures."""
     from aristotype.crystal import package_version
 
@@ -318,11 +370,12 @@ def _card(model: str, out: Path, prepared: PreparedDataset, start: str | None, c
     lines = [
         f"# {printable(out.absolute().name)}",
         "",
-        f"{model} {origin} on {prepared.statement}.",
+        f"{model if target is None else f'{target} from genes,'} {origin} on {prepared.statement}.",
         "",
         f"- data: {prepared.name}, address {prepared.address[:16]}",
         *([f"- cite: {prepared.citation}"] if prepared.citation else []),
         *([f"- licence of the data: {prepared.licence}"] if prepared.licence else []),
+        *[f"- {note}" for note in notes],
         f"- written by aristotype {package_version()}",
         "",
         "Settings of the run:",

@@ -15,6 +15,7 @@ from aristotype.datasets._report import PreparedDataset, RowFailure, SplitCount,
 
 if TYPE_CHECKING:
     from aristotype.datasets._batches import GeneSource, TrainingBatch, random_descriptions
+    from aristotype.datasets._labelled import LabelledBatch, LabelledSource
 
 __all__ = [
     "DATASETS",
@@ -22,6 +23,8 @@ __all__ = [
     "DatasetSpec",
     "Estimate",
     "GeneSource",
+    "LabelledBatch",
+    "LabelledSource",
     "PreparedDataset",
     "RemoteFile",
     "RowFailure",
@@ -43,11 +46,17 @@ __all__ = [
 ]
 
 # Batches need torch, which costs seconds and memory in every worker that only encodes.
-_BATCHES = frozenset({"GeneSource", "TrainingBatch", "random_descriptions"})
+_BATCHES = {
+    "GeneSource": "aristotype.datasets._batches",
+    "LabelledBatch": "aristotype.datasets._labelled",
+    "LabelledSource": "aristotype.datasets._labelled",
+    "TrainingBatch": "aristotype.datasets._batches",
+    "random_descriptions": "aristotype.datasets._batches",
+}
 
 
 def __getattr__(name: str) -> Any:
     """Import what needs torch when it is first asked for (PEP 562)."""
     if name in _BATCHES:
-        return getattr(importlib.import_module("aristotype.datasets._batches"), name)
+        return getattr(importlib.import_module(_BATCHES[name]), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}; public names: {', '.join(__all__)}")

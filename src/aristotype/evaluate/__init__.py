@@ -36,6 +36,7 @@ from aristotype.evaluate._figures import save_figures
 from aristotype.evaluate._fingerprint_metrics import fingerprint_metrics
 from aristotype.evaluate._fingerprints import crystalnn_fingerprints
 from aristotype.evaluate._frechet import FrechetDistance, frechet_distance, frechet_floor
+from aristotype.evaluate._frechet_gene import GeneDistance, frechet_gene, frechet_gene_floor, gene_embedding
 from aristotype.evaluate._genes import (
     PROTOCOL,
     KnownKeys,
@@ -75,6 +76,7 @@ __all__ = [
     "CspDistances",
     "Definition",
     "FrechetDistance",
+    "GeneDistance",
     "Geometry",
     "Hull",
     "HullEnergies",
@@ -116,7 +118,10 @@ __all__ = [
     "formula_is_charge_balanced",
     "frechet_distance",
     "frechet_floor",
+    "frechet_gene",
+    "frechet_gene_floor",
     "free_parameters",
+    "gene_embedding",
     "gene_novelty",
     "gene_report",
     "geometry",

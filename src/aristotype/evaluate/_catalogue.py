@@ -85,6 +85,7 @@ METRICS: Mapping[str, Definition] = {
     "compositional_diversity": Definition("", "mean distance of standardised Magpie fingerprints over all pairs"),
     "vendi_magpie": Definition("", "Vendi score (effective number) of standardised Magpie fingerprints, at most 132"),
     "frechet_magpie": Definition("", "Fréchet distance of standardised Magpie fingerprints (132); falls with n"),
+    "frechet_gene": Definition("", "Fréchet distance of genes on the encoder's embedding (128 numbers); falls with n"),
     "structural_diversity": Definition("", "mean distance of CrystalNN fingerprints over all pairs"),
     "cmd": Definition("", "central moment discrepancy of CrystalNN fingerprints, 50 moments"),
     "vendi_crystalnn": Definition("", "Vendi score of CrystalNN fingerprints, at most 61"),

@@ -9,11 +9,13 @@ import numpy as np
 
 from aristotype.crystal import CrystalTable, package_version
 from aristotype.errors import InputError
+from aristotype.evaluate._arrays import has_fingerprint
 from aristotype.evaluate._bootstrap import Interval, share
 from aristotype.evaluate._catalogue import described
 from aristotype.evaluate._csp import csp_distances, csp_metrics
 from aristotype.evaluate._distributions import distribution_metrics
 from aristotype.evaluate._fingerprint_figures import composition_metrics, structure_metrics
+from aristotype.evaluate._frechet_gene import GeneDistance, frechet_gene, gene_embedding
 from aristotype.evaluate._hull_file import Hull, read_hull
 from aristotype.evaluate._judge import Flags, Judged, judge
 from aristotype.evaluate._protocols import Protocol, protocol_named
@@ -64,10 +66,11 @@ def evaluate(
         stage: called with the name of what begins.
 
     Returns:
-        a summary of plain values (`name`, `protocol`, `counts`, `metrics`, `notes`, `versions`), and the rows that were
-        built, with a column for everything that was found of each. A metric has `value`, `low` and `high` (95 %, None
-        where an interval would mean nothing), `n`, `unit` and `what`; one that cannot be computed is left out, with a
-        note.
+        a summary of plain values (`name`, `protocol`, `counts`, `metrics`, `embeddings` (what decides the Fréchet
+        distance of genes: checkpoint and its hash, layer, regularisation, sizes), `notes`, `versions`), and the rows
+        that were built, with a column for everything that was found of each. A metric has `value`, `low` and `high`
+        (95 %, None where an interval would mean nothing), `n`, `unit` and `what`; one that cannot be computed is left
+        out, with a note.
 
     Raises:
         UnknownNameError: no such protocol, or a hull that the file does not hold.
@@ -88,7 +91,12 @@ def evaluate(
     notes = [*known.notes, *rules.notes, *_notes(judged, rules, above)]
     metrics = _shares(judged, rules, total)
     population = _population(judged, rules)
+    embeddings: dict[str, Any] = {}
     if population.any():
+        found = _gene_distance(judged.rows.filter(population), known, notes, stage)
+        if found is not None:
+            metrics["frechet_gene"] = (Interval(value=found.distance.value), found.distance.rows)
+            embeddings["frechet_gene"] = found.to_dict()
         metrics |= _figures(judged, population, known, fingerprints, processes, resamples, seed, notes, stage)
     else:
         notes.append(f"No structure is left to compare distributions of ({rules.population}).")
@@ -106,6 +114,7 @@ def evaluate(
         },
         "counts": {"submitted": total, "built": len(built), **_counts(judged)},
         "metrics": described(metrics, notes) | predicted,
+        "embeddings": embeddings,
         "notes": notes,
         "versions": _versions(above, rules),
     }
@@ -182,6 +191,21 @@ def _figures(
             table, known.compared, known.known, count=fingerprints, seed=seed, processes=processes, notes=notes
         )
     return metrics
+
+
+def _gene_distance(
+    table: CrystalTable, known: Reference, notes: list[str], stage: Callable[[str], None] | None
+) -> GeneDistance | None:
+    """Fréchet distance of genes; None, and a note, where too few have an embedding."""
+    if stage is not None:
+        stage("gene embeddings")
+    rows = gene_embedding(table.genes())
+    if min(int(has_fingerprint(side).sum()) for side in (rows, known.gene_embedding)) < 2:
+        notes.append("frechet_gene needs two structures on either side whose elements the encoder knows; left out.")
+        return None
+    found = frechet_gene(rows, known.gene_embedding)
+    notes.append(f"frechet_gene: {found.note}.")
+    return found
 
 
 def _prediction(

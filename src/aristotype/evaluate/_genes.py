@@ -19,6 +19,7 @@ from aristotype.evaluate import _counts
 from aristotype.evaluate._bootstrap import Interval, Tally, resampled_copies, share, with_interval
 from aristotype.evaluate._distances import chi_square, jensen_shannon, wasserstein
 from aristotype.evaluate._distributions import element_shares
+from aristotype.evaluate._frechet_gene import frechet_gene
 from aristotype.evaluate._smact import charge_balanced
 from aristotype.symmetry import forced
 
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     from aristotype.evaluate._bootstrap import Floats
+    from aristotype.models.gene_encoder import GeneEncoder
 
 PROTOCOL = "genes-1"
 """Changes when a definition changes; figures of different protocols are never compared."""
@@ -91,6 +93,7 @@ def gene_report(
     attempts: int | None = None,
     resamples: int = 200,
     seed: int = 0,
+    encoder: GeneEncoder | None = None,
 ) -> dict[str, Any]:
     """Every figure of the protocol for one batch, in plain Python types.
 
@@ -101,6 +104,7 @@ def gene_report(
         attempts: how many genes the generator tried, where that is more than it returned.
         resamples: bootstrap resamples of `genes` (the reference stands still); 0 for no such intervals.
         seed: of the bootstrap.
+        encoder: brings in `frechet_gene` on its embedding, and the key `embeddings` with what decides that figure.
 
     Returns:
         `protocol`, the counts `attempts`, `legal`, `reference` and `resamples`, and `metrics`: name to `value`, `low`
@@ -128,8 +132,14 @@ def gene_report(
         [_counts.primitive_atoms(sample) - _counts.special_atoms(sample), _counts.special_atoms(sample)]
     )
     metrics["special_atoms"] = with_interval(Tally.of_matrix(special), _share_of_ones, copies)
+    embeddings = {}
+    if encoder is not None:
+        found = frechet_gene(sample, reference, encoder=encoder)
+        metrics["frechet_gene"] = Interval(value=found.distance.value)
+        embeddings["frechet_gene"] = found.to_dict()
     return {
         "protocol": PROTOCOL,
+        **({"embeddings": embeddings} if embeddings else {}),
         "attempts": attempts,
         "legal": len(sample),
         "reference": len(reference),

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 from aristotype.crystal import CrystalTable
 from aristotype.errors import InputError, TableError
+from aristotype.evaluate._arrays import Floats
+from aristotype.evaluate._frechet_gene import gene_embedding
 from aristotype.evaluate._geometry import Geometry, geometry
 
 if TYPE_CHECKING:
@@ -37,6 +39,11 @@ class Reference:
     def sizes(self) -> Geometry:
         """Of the structures that distributions are compared with; several sets share them."""
         return geometry(self.compared)
+
+    @cached_property
+    def gene_embedding(self) -> Floats:
+        """Of the same structures; see `gene_embedding` in `_frechet_gene`."""
+        return gene_embedding(self.compared.genes())
 
 
 def load_reference(

@@ -41,6 +41,7 @@ GENE_ROWS = (
     Row(key="element_jsd_sites", label="element JSD, sites, bits", style=".4f"),
     Row(key="site_freedom_jsd", label="site-freedom JSD, bits", style=".5f"),
     Row(key="special_atoms", label="atoms on special positions", style=".2%"),
+    Row(key="frechet_gene", label="Fréchet distance of genes", style=".3f"),
     Row(key="forced", label="higher symmetry at every geometry", style=".2%"),
 )
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from aristotype.models._protocol import GeneModel
+    from aristotype.models.gene_encoder import GeneEncoder
 
 # (family, variant) of a checkpoint to the class that reads it.
 _READERS: Mapping[tuple[str, str], str] = {
@@ -25,7 +26,10 @@ _READERS: Mapping[tuple[str, str], str] = {
     ("crystalformer", "default"): "aristotype.models.crystalformer:CrystalFormer",
     ("crystalformer", "paper"): "aristotype.models.crystalformer.paper:CrystalFormerPaper",
     ("wyckoffdiff", "default"): "aristotype.models.wyckoffdiff:WyckoffDiff",
+    ("gene-encoder", "default"): "aristotype.models.gene_encoder:GeneEncoder",
 }
+_ENCODERS = frozenset({"gene-encoder"})
+"""Families that predict and cannot be sampled."""
 DEFAULT_MODEL = "wyckoff-transformer-mp20"
 
 
@@ -39,6 +43,7 @@ class ModelInfo:
     variant: str
     description: str  # first line of the model card's text
     megabytes: float
+    sha256: str = ""  # of the weights
 
 
 def shipped_models() -> dict[str, ModelInfo]:
@@ -47,7 +52,8 @@ def shipped_models() -> dict[str, ModelInfo]:
     found = {}
     for folder in sorted(root.iterdir()) if root.is_dir() else []:
         if (folder / "config.json").is_file():
-            config = json.loads((folder / "config.json").read_text())["config"]
+            record = json.loads((folder / "config.json").read_text())
+            config = record["config"]
             lines = [line for line in (folder / "README.md").read_text().splitlines() if line and line[0] != "#"]
             found[folder.name] = ModelInfo(
                 name=folder.name,
@@ -56,6 +62,7 @@ def shipped_models() -> dict[str, ModelInfo]:
                 variant=config["variant"],
                 description=lines[0] if lines else "",
                 megabytes=sum(file.stat().st_size for file in folder.iterdir()) / 1e6,
+                sha256=record["weights"]["sha256"],
             )
     return found
 
@@ -65,8 +72,38 @@ def load(name: str | Path) -> GeneModel:
 
     Raises:
         UnknownNameError: neither a shipped name nor a folder; the message lists the names.
-        CheckpointError: the folder is damaged, of another version, or of a family that this release does not know.
+        CheckpointError: the folder is damaged, of another version, of a family that this release does not know, or of
+            one that predicts properties and generates nothing (see `load_encoder`).
     """
+    model, family = _loaded(name)
+    if family in _ENCODERS:
+        raise CheckpointError(
+            f"{printable(str(name))} is a {family}, which predicts and generates nothing; use it with `aristotype "
+            "predict`, and name a generative model here"
+        )
+    generative: GeneModel = model
+    return generative
+
+
+def load_encoder(name: str | Path) -> GeneEncoder:
+    """An encoder of genes by shipped name, or from a checkpoint folder, in evaluation mode on the CPU.
+
+    Raises:
+        UnknownNameError: neither a shipped name nor a folder; the message lists the names.
+        CheckpointError: the folder is damaged, of another version, or holds a generative model.
+    """
+    model, family = _loaded(name)
+    if family not in _ENCODERS:
+        raise CheckpointError(
+            f"{printable(str(name))} is a {family}, which generates and predicts nothing; name an encoder, such as "
+            "gene-encoder-mp20 or one of `aristotype train property`"
+        )
+    encoder: GeneEncoder = model
+    return encoder
+
+
+def _loaded(name: str | Path) -> tuple[Any, str]:
+    """A model of any family, and the family."""
     from aristotype.training import load_checkpoint
 
     shipped = shipped_models()
@@ -76,9 +113,9 @@ def load(name: str | Path) -> GeneModel:
             f"there is no model {str(name)!r}; shipped are {', '.join(shipped) or 'none'}, or give a checkpoint folder"
         )
     settings, tensors = load_checkpoint(path)
-    model: GeneModel = _reader(settings, path)(settings, tensors)
+    model = _reader(settings, path)(settings, tensors)
     model.name = printable(Path(path.name))  # a table cannot hold a name that is not UTF-8
-    return model
+    return model, str(settings["family"])
 
 
 def model_of(settings: Any, tensors: Mapping[str, Tensor]) -> GeneModel:
@@ -87,10 +124,11 @@ def model_of(settings: Any, tensors: Mapping[str, Tensor]) -> GeneModel:
     Raises:
         CheckpointError: it is damaged, or of a family that this release does not know.
     """
-    return _reader(settings, "the checkpoint of a part")(settings, tensors)
+    model: GeneModel = _reader(settings, "the checkpoint of a part")(settings, tensors)
+    return model
 
 
-def _reader(settings: Any, path: Path | str) -> Callable[..., GeneModel]:
+def _reader(settings: Any, path: Path | str) -> Callable[..., Any]:
     if not isinstance(settings, Mapping):
         raise CheckpointError(f"the configuration in {path} is no table of settings; copy the checkpoint again")
     key = (str(settings.get("family")), str(settings.get("variant")))
@@ -100,5 +138,5 @@ def _reader(settings: Any, path: Path | str) -> Callable[..., GeneModel]:
             f"{path} is of family {key[0]} {key[1]}, which this release does not know; it knows {known}"
         )
     module, name = _READERS[key].split(":")
-    reader: Callable[..., GeneModel] = getattr(import_module(module), name).from_checkpoint
+    reader: Callable[..., Any] = getattr(import_module(module), name).from_checkpoint
     return reader
