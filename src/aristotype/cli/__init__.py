@@ -46,6 +46,11 @@ def main() -> None:
         raise SystemExit(130) from None
 
 
+def interrupted() -> bool:
+    """Whether Ctrl-C came, even where the exception was lost on its way."""
+    return bool(_interrupts)
+
+
 def _interrupt(number: int, frame: FrameType | None) -> NoReturn:
     _interrupts.append(number)
     raise _Interrupted

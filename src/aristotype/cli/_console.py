@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from aristotype.cli import interrupted
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
@@ -68,7 +70,22 @@ def show_table(columns: Sequence[tuple[str, str]], rows: Iterable[Sequence[str]]
 
 @contextmanager
 def progress(title: str, total: int) -> Iterator[Callable[[int, str], None]]:
-    """Yields a function to call with what is done and a remark: a bar on a terminal, a line now and then elsewhere."""
+    """Yields a function to call with what is done and a remark: a bar on a terminal, a line now and then elsewhere.
+
+    It raises KeyboardInterrupt where Ctrl-C came and got lost: modules that are imported just then may swallow it.
+    """
+    with _shown(title, total) as update:
+
+        def watched(done: int, text: str) -> None:
+            if interrupted():
+                raise KeyboardInterrupt
+            update(done, text)
+
+        yield watched
+
+
+@contextmanager
+def _shown(title: str, total: int) -> Iterator[Callable[[int, str], None]]:
     if not sys.stderr.isatty():
         yield _lines(title, total)
         return
