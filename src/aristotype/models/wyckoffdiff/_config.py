@@ -25,7 +25,7 @@ class WyckoffDiffConfig:
     dropout: float = 0.1  # of the transformer
     prior: str = "zeros"  # what the noise ends in
     timesteps: int = 1000  # of the noise
-    steps: int = 100  # that a sample takes, and that the bound counts; a divisor of the noise is the best choice
+    steps: int = 50  # that a sample takes, and that the bound counts; evenly spread over those of the noise
     loss: str = "bound"  # what is minimised
     elements: tuple[int, ...] = ()  # vocabulary, atomic numbers in increasing order
     max_count: int = 0  # most sites of one element on one position with free parameters
