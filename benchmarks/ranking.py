@@ -30,12 +30,13 @@ def ranking(context: Context) -> Outcome:
     known = model.known(pool.genes())
     pool = pool.take(np.flatnonzero(known)[: POOL * RELAXED])
     with Clock() as asked:
-        energy, _ = model.predict(pool.genes())
+        energy, deviation = model.predict(pool.genes())
     above = energy - hull.points(hull.default_kind).evaluate(compositions(pool.genes())).energy
     above = np.where(np.isfinite(above), above, np.inf)
     arms = {
         "as drawn": np.arange(RELAXED),
         "lowest predicted energy above hull": np.argsort(above, kind="stable")[:RELAXED],
+        "lowest of the same plus two standard deviations": np.argsort(above + 2 * deviation, kind="stable")[:RELAXED],
         "lowest predicted formation energy": np.argsort(energy, kind="stable")[:RELAXED],
     }
     with Clock() as clock:

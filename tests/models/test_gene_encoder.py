@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from functools import cache
 
 import numpy as np
@@ -141,6 +142,10 @@ def test_a_loaded_encoder_says_what_the_saved_one_said(tmp_path):
     # 16-bit weights carry a relative error of 2^-11 each, over a few layers.
     assert np.abs(rounded.embed(genes) - model.embed(genes)).max() < 0.05
     assert exact.config == model.config
+    # Whoever compares embeddings has to know whose they are: the file's hash, until the weights change.
+    content = (tmp_path / "half" / "model.safetensors").read_bytes()
+    assert rounded.sha256 == hashlib.sha256(content).hexdigest()
+    assert rounded.train().sha256 == model.sha256 == ""
 
 
 def test_generative_models_and_encoders_are_not_taken_for_each_other(tmp_path):

@@ -14,7 +14,6 @@ import numpy as np
 from aristotype.errors import InputError
 from aristotype.evaluate._arrays import Floats, has_fingerprint
 from aristotype.evaluate._frechet import FrechetDistance, frechet_distance, frechet_floor
-from aristotype.models import shipped_models
 
 if TYPE_CHECKING:
     from aristotype.crystal import GeneBatch
@@ -139,10 +138,9 @@ def _shipped() -> GeneEncoder:
 
 
 def _digest(model: GeneEncoder) -> str:
-    """The sha256 of the checkpoint's file where it ships, else of the weights as they are held."""
-    shipped = shipped_models().get(model.name)
-    if shipped is not None:
-        return shipped.sha256
+    """The sha256 of the file that the weights were read from, else of the weights as they are held."""
+    if model.sha256:
+        return model.sha256
     from hashlib import sha256
 
     digest = sha256()

@@ -92,6 +92,8 @@ def load_encoder(name: str | Path) -> GeneEncoder:
         UnknownNameError: neither a shipped name nor a folder; the message lists the names.
         CheckpointError: the folder is damaged, of another version, or holds a generative model.
     """
+    from aristotype.training import weights_sha256
+
     model, family = _loaded(name)
     if family not in _ENCODERS:
         raise CheckpointError(
@@ -99,6 +101,7 @@ def load_encoder(name: str | Path) -> GeneEncoder:
             "gene-encoder-mp20 or one of `aristotype train property`"
         )
     encoder: GeneEncoder = model
+    encoder.sha256 = weights_sha256(_folder(name))
     return encoder
 
 
@@ -106,16 +109,22 @@ def _loaded(name: str | Path) -> tuple[Any, str]:
     """A model of any family, and the family."""
     from aristotype.training import load_checkpoint
 
+    path = _folder(name)
+    settings, tensors = load_checkpoint(path)
+    model = _reader(settings, path)(settings, tensors)
+    model.name = printable(Path(path.name))  # a table cannot hold a name that is not UTF-8
+    return model, str(settings["family"])
+
+
+def _folder(name: str | Path) -> Path:
+    """The folder of a shipped name, or the one that is given."""
     shipped = shipped_models()
     path = shipped[str(name)].path if str(name) in shipped else Path(name)
     if not path.is_dir():
         raise UnknownNameError(
             f"there is no model {str(name)!r}; shipped are {', '.join(shipped) or 'none'}, or give a checkpoint folder"
         )
-    settings, tensors = load_checkpoint(path)
-    model = _reader(settings, path)(settings, tensors)
-    model.name = printable(Path(path.name))  # a table cannot hold a name that is not UTF-8
-    return model, str(settings["family"])
+    return path
 
 
 def model_of(settings: Any, tensors: Mapping[str, Tensor]) -> GeneModel:

@@ -6,7 +6,7 @@ frozen dataclasses that configure models and runs.
 """
 
 from ._batch import BatchSource, to_device
-from ._checkpoint import load_checkpoint, save_checkpoint
+from ._checkpoint import load_checkpoint, save_checkpoint, weights_sha256
 from ._config import TrainingConfig
 from ._distributed import rank_and_world, resolve_device
 from ._ema import EMA
@@ -52,5 +52,6 @@ __all__ = [
     "to_dict",
     "to_toml",
     "train",
+    "weights_sha256",
     "write_bytes",
 ]

@@ -92,6 +92,15 @@ def load_checkpoint(directory: str | Path) -> tuple[dict[str, Any], dict[str, to
     return record["config"], tensors
 
 
+def weights_sha256(directory: str | Path) -> str:
+    """The recorded sha256 of a checkpoint's weights, which `load_checkpoint` compares with the file.
+
+    Raises:
+        CheckpointError: `config.json` is missing or not one of this release.
+    """
+    return str(_read_record(Path(directory) / "config.json")["weights"]["sha256"])
+
+
 def _read_record(path: Path) -> dict[str, Any]:
     """`config.json`, with format version and keys checked."""
     try:

@@ -52,6 +52,7 @@ class GeneEncoder(nn.Module):
         self.config = config
         self.network = EncoderNetwork(config)
         self.name = FAMILY
+        self.sha256 = ""  # of the file that the weights were read from
 
     @staticmethod
     def for_training(config: GeneEncoderConfig, genes: GeneBatch, values: Floats) -> GeneEncoder:
@@ -168,6 +169,13 @@ class GeneEncoder(nn.Module):
         error = (wanted - found.mean).abs()
         width = (error.detach() * torch.exp(-found.log_width) + found.log_width).mean()
         return error.mean() + width, {"mae": error.mean().detach() * network.target_scale, "width": width.detach()}
+
+    def train(self, mode: bool = True) -> GeneEncoder:
+        """Switches dropout on or off; weights that are trained are no longer those of a file."""
+        if mode:
+            self.sha256 = ""
+        super().train(mode)
+        return self
 
     # Use
 
