@@ -6,7 +6,7 @@ from benchmarks.baselines import baselines
 from benchmarks.chemistry import chemistry
 from benchmarks.core import Benchmark
 from benchmarks.crystals import crystals_nll, crystals_speed, crystals_validity
-from benchmarks.diffusion import diffusion_speed, diffusion_steps
+from benchmarks.diffusion import diffusion_nll, diffusion_speed, diffusion_steps
 from benchmarks.exchanges import exchanges
 from benchmarks.figures import figures
 from benchmarks.finetuning import finetuning
@@ -49,6 +49,7 @@ BENCHMARKS: dict[str, Benchmark] = {
     "match": match,
     "crystals": crystals_speed,
     "diffusion": diffusion_speed,
+    "diffusion-nll": diffusion_nll,
     "diffusion-steps": diffusion_steps,
     "realize": realized,
     "relax": relaxed,
@@ -98,6 +99,9 @@ ON_REQUEST = frozenset(
         "rest-225",
         "chemistry",
         "crystals-temperature",
+        "diffusion",
+        "diffusion-nll",
+        "diffusion-steps",
         "properties",
         "properties-chgnet",
         "ranking",
