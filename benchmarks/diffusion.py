@@ -138,9 +138,9 @@ def diffusion_nll(context: Context) -> Outcome:
             f"{len(genes) - len(finite)} |"
         )
     note = (
-        f"An upper bound, p(group) and the number of equivalent descriptions included, estimated from {FEW_EVALUATIONS} "
-        f"of the {drawer.config.steps} steps of a chain each; standard errors over genes hold the noise of the estimate. "
-        "Not scored: an element or a count that the model does not write."
+        "An upper bound, p(group) and the number of equivalent descriptions included, estimated from "
+        f"{FEW_EVALUATIONS} of the {drawer.config.steps} steps of a chain each; standard errors over genes hold the noise "
+        "of the estimate. Not scored: an element or a count that the model does not write."
     )
     yield Section(title=f"Bound of the NLL under `{context.model}`", text=note + "\n\n" + "\n".join(lines))
 
