@@ -139,8 +139,8 @@ def diffusion_nll(context: Context) -> Outcome:
         )
     note = (
         "An upper bound, p(group) and the number of equivalent descriptions included, estimated from "
-        f"{FEW_EVALUATIONS} of the {drawer.config.steps} steps of a chain each; standard errors over genes hold the noise "
-        "of the estimate. Not scored: an element or a count that the model does not write."
+        f"{FEW_EVALUATIONS} of the {drawer.config.steps} steps of a chain each; standard errors over genes hold the "
+        "noise of the estimate. Not scored: an element or a count that the model does not write."
     )
     yield Section(title=f"Bound of the NLL under `{context.model}`", text=note + "\n\n" + "\n".join(lines))
 
