@@ -86,8 +86,7 @@ def diffusion_speed(context: Context) -> Outcome:
 
 def diffusion_steps(context: Context) -> Outcome:
     """Genes of chains of different lengths, each beside the test part and beside the longest chain."""
-    from aristotype.evaluate import frechet_gene
-    from aristotype.evaluate._frechet_gene import gene_embedding
+    from aristotype.evaluate import frechet_gene, gene_embedding
 
     drawer = _drawer(context)
     test = gene_embedding(split(context, "test").genes())
@@ -108,7 +107,7 @@ def diffusion_steps(context: Context) -> Outcome:
         cells = [
             f"{steps}",
             f"{len(genes) / clock.cpu:.1f}",
-            f"{found.distance.distance:.4f}",
+            f"{found.distance.value:.4f}",
             f"{-value.mean():.2f} (standard error {spread:.2f})",
             f"{novel:.1%}",
             f"{genes.num_sites.mean():.2f}",
