@@ -12,9 +12,10 @@ from aristotype.crystal import Conditions, GeneBatch, compositions, equivalents,
 from aristotype.errors import ConfigError, InfeasibleConditionsError, InputError
 from aristotype.models import GeneModel, load
 from aristotype.models.wyckoffdiff import WyckoffDiff, WyckoffDiffConfig, _sampler, fit
+from aristotype.models.wyckoffdiff._chain import Chain, draw_with_totals
 from aristotype.models.wyckoffdiff._noise import Step
 from aristotype.models.wyckoffdiff._occupation import Occupation
-from aristotype.models.wyckoffdiff._sampler import Plan, _Chain, draw_with_totals
+from aristotype.models.wyckoffdiff._plan import Plan
 from aristotype.symmetry import NUM_GROUPS
 from aristotype.training import TrainingConfig
 from tests.models.wyckoffdiff.small import everything, tiny_model
@@ -125,7 +126,7 @@ def test_nothing_that_left_zero_changes_on_the_way():
         return drawn(layout, noisy, *args)
 
     model.drawn = watched
-    chain = _Chain(model, Plan.of(model, Conditions()), np.array([2, 47, 62, 139, 225] * 8), 0, np.arange(40), 0)
+    chain = Chain(model, Plan.of(model, Conditions()), np.array([2, 47, 62, 139, 225] * 8), 0, np.arange(40), 0)
     chain.run()
     assert len(seen) == 7
     for early, late in pairwise(seen):

@@ -241,7 +241,8 @@ class WyckoffDiff(CountedModel):
             InputError: an element outside the vocabulary, coordinates that are known, a seed outside its range, or no
                 chain that satisfied the conditions among very many.
         """
-        from aristotype.models.wyckoffdiff._sampler import Plan, draw_blocks
+        from aristotype.models.wyckoffdiff._plan import Plan
+        from aristotype.models.wyckoffdiff._sampler import draw_blocks
 
         if not 0 <= seed < 1 << 63:
             raise InputError(f"the seed is {seed}; it must be from 0 to 2^63 - 1")
