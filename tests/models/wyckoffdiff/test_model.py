@@ -249,6 +249,9 @@ def test_nothing_outside_the_conditions_is_drawn(conditions, prior):
         (Conditions(formula="Li5O", formula_units=1, space_groups=225), InfeasibleConditionsError, "no set of Wyckoff"),
         (Conditions(max_atoms=1, required_elements=["Li", "O"]), InfeasibleConditionsError, "no set of Wyckoff"),
         (Conditions(template=SALT, space_groups=1), InfeasibleConditionsError, "template is of space group 225"),
+        (Conditions(template=SALT, num_sites=3), InfeasibleConditionsError, "template has 2 sites, not 3"),
+        (Conditions(template=SALT, max_atoms=1), InfeasibleConditionsError, "template has 2 atoms, more than 1"),
+        (Conditions(template=SALT, formula="Li2O"), InfeasibleConditionsError, "units of 3 cannot make"),
     ],
 )
 def test_what_cannot_be_is_refused_before_anything_is_drawn(conditions, error, message):

@@ -79,7 +79,7 @@ class Plan:
             group_probabilities=model.group_probabilities(),
             elements=allowed,
             known=conditions.partial,
-            template=None if conditions.template is None else conditions.template,
+            template=conditions.template,
             max_atoms=most,
         )
         return plan._within_groups(model)
@@ -94,12 +94,12 @@ class Plan:
                         f"the {name} is of space group {number}, which is not among the space groups asked for"
                     )
                 asked &= np.arange(231) == number
-                one = gene if name == "template" else GeneBatch.concatenate([gene])
-                if not model.can_hold(one)[0] and name == "partial crystal":
-                    raise InfeasibleConditionsError(
-                        f"the {name} has a position without freedom twice, or more than {model.config.max_count} sites "
-                        "of one element on one position, which this model does not write"
-                    )
+        if self.known is not None and not model.can_hold(self.known)[0]:
+            raise InfeasibleConditionsError(
+                "the partial crystal has a position without freedom twice, or more than "
+                f"{model.config.max_count} sites of one element on one position, which this model does not write"
+            )
+        self._check_template()
         possible = np.array([bool(ok) and self._holds(number) for number, ok in enumerate(asked.tolist())])
         if not possible.any():
             where = "any of the space groups asked for" if self.conditions.space_groups else "any space group"
@@ -109,6 +109,26 @@ class Plan:
             )
         probabilities = np.where(possible, self.group_probabilities, 0.0)
         return Plan(**{**vars(self), "group_probabilities": probabilities / probabilities.sum()})
+
+    def _check_template(self) -> None:
+        """Refuses a template whose numbers of sites or atoms are not those asked for."""
+        if self.template is None:
+            return
+        letters = self.template.wyckoffs[0][self.template.wyckoffs[0] >= 0]
+        atoms = sum(primitive_multiplicities(int(self.template.space_group[0]))[w] for w in letters)
+        asked, whole = self.conditions, sum(count for _, count in self.conditions.formula or ())
+        for wrong, what in (
+            (not self.template.legal()[0], "is not legal: a position without freedom is there twice"),
+            (asked.num_sites not in (None, len(letters)), f"has {len(letters)} sites, not {asked.num_sites}"),
+            (self.max_atoms is not None and atoms > self.max_atoms, f"has {atoms} atoms, more than {self.max_atoms}"),
+            (
+                bool(whole) and atoms % max(whole, 1) > 0,
+                f"has {atoms} atoms, which units of {whole} cannot make",
+            ),
+            (len(letters) < len(asked.required_elements), f"has {len(letters)} sites for more required elements"),
+        ):
+            if wrong:
+                raise InfeasibleConditionsError(f"the template {what}; change it, or the other conditions")
 
     def _holds(self, number: int) -> bool:
         """Whether some set of positions of a group has the numbers of sites and atoms that are asked for."""
