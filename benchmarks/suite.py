@@ -32,6 +32,7 @@ from benchmarks.speed_metrics import structure_metrics
 from benchmarks.speed_sample import sample_default, sample_paper, sampling_memory
 from benchmarks.speed_start import help_time, import_time, symmetry_tables
 from benchmarks.speed_train import training_steps
+from benchmarks.targets import targets
 
 BENCHMARKS: dict[str, Benchmark] = {
     "import": import_time,
@@ -83,6 +84,7 @@ BENCHMARKS: dict[str, Benchmark] = {
     "properties": properties,
     "properties-chgnet": beside_chgnet,
     "ranking": ranking,
+    "targets": targets,
 }
 ON_REQUEST = frozenset(
     {
@@ -105,6 +107,7 @@ ON_REQUEST = frozenset(
         "properties",
         "properties-chgnet",
         "ranking",
+        "targets",
     }
 )
 """Run only when named: parts of another one, writing files, or hours."""

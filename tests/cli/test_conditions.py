@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from math import inf
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -30,6 +32,21 @@ def genes(draw) -> GeneBatch:
     letters = [w for place, w in enumerate(letters) if freedom[w] or w not in letters[:place]]
     species = draw(st.lists(st.integers(1, 100), min_size=len(letters), max_size=len(letters)))
     return GeneBatch.from_lists([number], [species], [letters])
+
+
+@pytest.mark.parametrize(
+    ("text", "ends"), [("gap=1:2.5", (1.0, 2.5)), ("runs/a=b/best=:-2", (-inf, -2.0)), ("gap=1e-1:", (0.1, inf))]
+)
+def test_targets_are_ranges(text, ends):
+    (target,) = build_conditions(targets=[text]).targets
+    assert (target.low, target.high) == ends
+    assert target.property == text.rpartition("=")[0]
+
+
+@pytest.mark.parametrize("text", ["gap", "gap=2", "=1:2", "gap=a:2", "gap=2:1", "gap=:", "gap=1:2:3", "gap=nan:1"])
+def test_targets_that_are_no_ranges_are_refused(text):
+    with pytest.raises(InputError, match=r"NAME=LOW:HIGH|must be below|without a limit"):
+        build_conditions(targets=[text])
 
 
 @settings(max_examples=100)

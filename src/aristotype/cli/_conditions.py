@@ -12,7 +12,7 @@ from aristotype.errors import InputError
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from aristotype.crystal import Conditions, CrystalTable, GeneBatch, PartialCrystal
+    from aristotype.crystal import Conditions, CrystalTable, GeneBatch, PartialCrystal, PropertyTarget
 
 _FORM = "A2B_tP6_136_f_a: formula, Pearson symbol, space group, then the letters of each element"
 
@@ -31,6 +31,8 @@ def build_conditions(
     partial: Path | None = None,
     partial_crystal: Path | None = None,
     free_cell: bool = False,
+    targets: Iterable[str] | None = None,
+    strength: float = 1.0,
 ) -> Conditions:
     """The conditions that the options ask for.
 
@@ -54,6 +56,7 @@ def build_conditions(
         template=None if template is None else read_template(template),
         partial=None if partial is None else _one_row("--partial", partial).genes(),
         partial_crystal=known,
+        targets=[_target(text, strength) for text in targets or ()],
     )
 
 
@@ -70,6 +73,24 @@ def _group(text: str) -> int:
     if not text.isdecimal():
         raise InputError(f"--space-group {text!r} is no number; give numbers from 1 to 230, such as 225,216")
     return int(text)
+
+
+def _target(text: str, strength: float) -> PropertyTarget:
+    """The range of a property: NAME=LOW:HIGH, of which one end may be left out."""
+    from aristotype.crystal import PropertyTarget
+
+    name, _, ends = text.rpartition("=")
+    low, colon, high = ends.partition(":")
+    try:
+        limits = float(low or "-inf"), float(high or "inf")
+    except ValueError:
+        colon = ""
+    if not name or not colon:
+        raise InputError(
+            f"--target {printable(text)!r} cannot be read; write NAME=LOW:HIGH, of which one end may be left out, such "
+            "as formation_energy=:-2"
+        )
+    return PropertyTarget(property=name, low=limits[0], high=limits[1], strength=strength)
 
 
 def read_template(text: str) -> GeneBatch:

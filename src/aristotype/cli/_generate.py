@@ -57,6 +57,8 @@ aristotype generate -n 16 --formula LiFePO4 --max-atoms 28 --out olivine
 
 aristotype generate -n 20 --template A2B_tP6_136_f_a --seed 7 --out rutile
 
+aristotype generate -n 20 --elements Li,Na,Cl,Br --target formation_energy=:-1.5 --out salts
+
 aristotype generate --model crystalformer-mp20 -n 10 --partial-crystal framework.cif --out filled
 """
 
@@ -77,6 +79,8 @@ def generate(
     partial: types.Partial = None,
     partial_crystal: types.PartialCrystal = None,
     free_cell: types.FreeCell = False,
+    target: types.Target = None,
+    strength: types.Strength = 1.0,
     seed: types.Seed = 0,
     genes_only: Annotated[bool, typer.Option("--genes-only", help="Stop before geometry; write no CIF.")] = False,
     novel: Annotated[bool, typer.Option("--novel", help="Leave out what the model was trained on.")] = False,
@@ -115,6 +119,8 @@ def generate(
         partial=partial,
         partial_crystal=partial_crystal,
         free_cell=free_cell,
+        targets=target,
+        strength=strength,
     )
     settings: dict[str, Any] = {"seed": seed, "genes_only": genes_only, "keep_forced": keep_forced, "novel": novel}
     how = _How(geometry, source)
@@ -279,6 +285,7 @@ def _counts(result: GenerateResult) -> str:
     """What became of the genes that are no crystals."""
     summary = result.summary
     parts = {
+        "off target": summary.off_target,
         "repeated": summary.duplicates,
         "of forced higher symmetry": summary.forced,
         "known": summary.not_novel,

@@ -43,9 +43,8 @@ def predict(
 
     Rows with elements that the model was not trained on have no value and are listed.
     """
-    from aristotype.models import load_encoder
+    from aristotype.models import load_encoder, predictor_of
     from aristotype.predict import predict as predict_table
-    from aristotype.predict import predictor_of
 
     if (wanted is None) == (model is None):
         raise InputError(

@@ -141,7 +141,7 @@ def train(
     out: types.OutFolder,
     config: Annotated[
         Path | None,
-        typer.Option("--config", metavar="FILE", help="TOML with tables [model] and [training], over the defaults."),
+        typer.Option("--config", metavar="FILE", help=r"TOML with tables \[model] and \[training], over the defaults."),
     ] = None,
     start: Annotated[
         str | None,

@@ -84,6 +84,23 @@ Template = Annotated[
         rich_help_panel=_CONDITIONS,
     ),
 ]
+Target = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--target",
+        metavar="NAME=LOW:HIGH",
+        help="Range of a predicted property, such as formation_energy=:-2; for NAME also a folder of `train property`.",
+        rich_help_panel=_CONDITIONS,
+    ),
+]
+Strength = Annotated[
+    float,
+    typer.Option(
+        "--strength",
+        help="Of targets: above 1 prefers genes that are surely in range, and keeps fewer.",
+        rich_help_panel=_CONDITIONS,
+    ),
+]
 PartialCrystal = Annotated[
     Path | None,
     typer.Option(

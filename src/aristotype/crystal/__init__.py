@@ -3,7 +3,7 @@
 from aristotype.crystal._cell_box import MAX_CELL, BoxedCells, CellBox, cell_box, from_box, to_box
 from aristotype.crystal._checks import MAX_ATOMS, MAX_GAP, Cell
 from aristotype.crystal._cif import cif_text, hermann_mauguin, package_version
-from aristotype.crystal._conditions import Conditions, atomic_number, element_symbol, parse_formula
+from aristotype.crystal._conditions import Conditions, PropertyTarget, atomic_number, element_symbol, parse_formula
 from aristotype.crystal._decode import AtomBatch, decode, decode_table, primitive_images, primitive_vectors
 from aristotype.crystal._described import described_as
 from aristotype.crystal._elements import covalent_radii, element_rows
@@ -66,6 +66,7 @@ __all__ = [
     "Gene",
     "GeneBatch",
     "PartialCrystal",
+    "PropertyTarget",
     "Proposal",
     "Score",
     "Settled",

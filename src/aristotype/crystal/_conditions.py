@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from copy import copy
 from dataclasses import dataclass, field
 from functools import reduce
-from math import gcd
+from math import gcd, inf
 from numbers import Real
 from typing import TYPE_CHECKING, Any
 
@@ -84,8 +84,40 @@ def parse_formula(text: str) -> dict[int, int]:
 
 
 @dataclass(frozen=True, kw_only=True)
+class PropertyTarget:
+    """The range in which a property is wanted, as a network predicts it from the gene; the ends may be infinite.
+
+    Attributes:
+        property: A property that a shipped model predicts, or the folder of a run of `aristotype train property`.
+        low: Lower end, in the unit of the predictor.
+        high: Upper end.
+        strength: Power to which the probability of being in range is raised. At 1 draws are those of Bayes' rule; above
+            it genes of which the predictor is sure are preferred, and fewer draws are kept.
+    """
+
+    property: str
+    low: float = -inf
+    high: float = inf
+    strength: float = 1.0
+
+    def __post_init__(self) -> None:
+        low, high = float(self.low), float(self.high)
+        if not low < high:  # nor where one is NaN
+            raise InputError(
+                f"{self.property} is asked for from {low:g} to {high:g}; the first number must be below the second"
+            )
+        if low == -inf and high == inf:
+            raise InputError(f"{self.property} is asked for without a limit; give a lower or an upper one, or both")
+        if not 0 < self.strength < inf:
+            raise InputError(f"the strength of a target is {self.strength:g}; it must be a number above 0")
+
+
+@dataclass(frozen=True, kw_only=True)
 class Conditions:
-    """Hard constraints on what is generated; None or empty means free. Nothing outside them is ever emitted.
+    """What is asked of a generator; None or empty means free.
+
+    All but `targets` are hard constraints: nothing outside them is ever emitted. Targets are met in probability: with
+    them a model draws p(gene) times P(property in range | gene)^strength of each, normalised; P is the predictor's.
 
     Elements may be given as symbols or atomic numbers, a formula as text or as {element: count}.
     """
@@ -101,6 +133,7 @@ class Conditions:
     template: GeneBatch | None = field(default=None, compare=False)  # one gene; its elements are not looked at
     partial: GeneBatch | None = field(default=None, compare=False)  # one gene, sites that must be there
     partial_crystal: PartialCrystal | None = None  # sites that must be where they are; `partial` holds them as a gene
+    targets: tuple[PropertyTarget, ...] = ()  # ranges of predicted properties
 
     def __init__(
         self,
@@ -116,6 +149,7 @@ class Conditions:
         template: GeneBatch | None = None,
         partial: GeneBatch | None = None,
         partial_crystal: PartialCrystal | None = None,
+        targets: Iterable[PropertyTarget] | PropertyTarget = (),
     ) -> None:
         for name, given in (
             ("space_groups", space_groups),
@@ -141,6 +175,7 @@ class Conditions:
             "template": _single("template", template),
             "partial": _single("partial crystal", _known_sites(partial, partial_crystal)),
             "partial_crystal": partial_crystal,
+            "targets": (targets,) if isinstance(targets, PropertyTarget) else tuple(targets),
         }
         for name, value in values.items():
             object.__setattr__(self, name, value)
@@ -160,8 +195,16 @@ class Conditions:
 
     def without_geometry(self) -> Conditions:
         """The same for a model of genes: of a partial crystal its sites as a partial gene."""
+        return self._without(partial_crystal=None)
+
+    def without_targets(self) -> Conditions:
+        """The hard constraints alone."""
+        return self._without(targets=())
+
+    def _without(self, **values: Any) -> Conditions:
         bare = copy(self)
-        object.__setattr__(bare, "partial_crystal", None)
+        for name, value in values.items():
+            object.__setattr__(bare, name, value)
         return bare
 
     def elements(self, vocabulary: Iterable[int]) -> frozenset[int]:

@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
-from aristotype.crystal import Conditions, GeneBatch, PartialCrystal, element_symbol, protostructure_labels
+from aristotype.crystal import (
+    Conditions,
+    GeneBatch,
+    PartialCrystal,
+    PropertyTarget,
+    element_symbol,
+    protostructure_labels,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -32,8 +40,15 @@ def describe_conditions(conditions: Conditions) -> dict[str, Any]:
         "template": label(conditions.template),
         "partial": label(conditions.partial),
         "partial_crystal": None if known is None else _described(known),
+        "targets": [_range(target) for target in conditions.targets] or None,
     }
     return {name: value for name, value in out.items() if value is not None}
+
+
+def _range(target: PropertyTarget) -> dict[str, Any]:
+    ends = {"low": target.low, "high": target.high}
+    finite = {name: end for name, end in ends.items() if math.isfinite(end)}
+    return {"property": target.property, **finite, "strength": target.strength}
 
 
 def _described(known: PartialCrystal) -> dict[str, Any]:

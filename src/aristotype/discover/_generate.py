@@ -63,7 +63,10 @@ class Realizer(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class GenerateSummary:
-    """What a run did. `attempts` is the sum of `crystals`, `illegal`, `duplicates`, `forced`, `not_novel` and `failed`.
+    """What a run did.
+
+    `attempts` is the sum of `crystals` and of what was left out: `off_target`, `illegal`, `duplicates`, `forced`,
+    `not_novel` and `failed`.
 
     Attributes:
         model: Name of the model.
@@ -72,6 +75,7 @@ class GenerateSummary:
         crystals: Crystals made.
         complete: Whether these are equal; if not, `PATIENCE` blocks in a row gave nothing new.
         attempts: Genes drawn, up to the last one that was used.
+        off_target: Genes that were not kept for their predicted properties; 0 where none is asked for.
         illegal: Genes that describe no crystal (none from models that are legal by construction).
         duplicates: Genes drawn before in this run; mirror images in the partner group count as the same.
         forced: Genes whose crystals have a higher symmetry at every geometry.
@@ -89,6 +93,7 @@ class GenerateSummary:
     crystals: int
     complete: bool
     attempts: int
+    off_target: int
     illegal: int
     duplicates: int
     forced: int
@@ -249,9 +254,9 @@ def _known_keys(model: Sampler, given: Set[bytes] | None, novel: bool) -> Set[by
 def _shortfall(summary: GenerateSummary) -> str:
     return (
         f"only {summary.crystals} of {summary.requested} crystals: the model's last {PATIENCE} blocks gave nothing new "
-        f"({summary.attempts} genes drawn, {summary.duplicates} of them repeated, {summary.forced} of forced higher "
-        f"symmetry, {summary.not_novel} known, {summary.failed} without geometry); ask for fewer, or loosen the "
-        "conditions"
+        f"({summary.attempts} genes drawn, {summary.off_target} of them off target, {summary.duplicates} repeated, "
+        f"{summary.forced} of forced higher symmetry, {summary.not_novel} known, {summary.failed} without geometry); "
+        "ask for fewer, or loosen the conditions"
     )
 
 
@@ -304,6 +309,7 @@ class _Run:
         self._failures: list[Failure] = []
         self._fates = np.zeros(len(_Fate), np.int64)
         self._model = ""
+        self._off_target = 0
         self.crystals = 0
         self.idle = 0  # blocks in a row that gave no crystal
 
@@ -325,6 +331,8 @@ class _Run:
                 # No more rows than crystals were missing, so the last of them is the last crystal.
                 end = int(chunk[-1]) + 1
         self._fates += np.bincount(fate[:end], minlength=len(_Fate))
+        if "draws" in block.columns:
+            self._off_target += int((block.column("draws").to_numpy()[:end] - 1).sum())
         self.idle = 0 if self.crystals > before else self.idle + 1
         if not self._model and "model" in block.columns and len(block):
             self._model = str(block.column("model")[0])
@@ -357,7 +365,8 @@ class _Run:
             requested=self._n,
             crystals=self.crystals,
             complete=self.crystals == self._n,
-            attempts=self.attempts,
+            attempts=self.attempts + self._off_target,
+            off_target=self._off_target,
             illegal=int(self._fates[_Fate.ILLEGAL]),
             duplicates=int(self._fates[_Fate.DUPLICATE]),
             forced=int(self._fates[_Fate.FORCED]),

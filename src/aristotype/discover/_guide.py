@@ -105,6 +105,8 @@ def guide(
     if not guides:
         raise InputError("no property is given to guide by; give at least one, or use generate")
     refuse_gene_models(model)
+    if conditions.targets:
+        raise InputError("targets among the conditions are for `generate`; give chains properties to guide by instead")
     if conditions.partial_crystal is not None:
         raise InputError("sites that must stay where they are leave no density to guide by; give a partial gene")
     judge = CrystalJudge(model=model, guides=guides, closest=config.closest, rules=_rules(conditions))

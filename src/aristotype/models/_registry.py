@@ -105,6 +105,25 @@ def load_encoder(name: str | Path) -> GeneEncoder:
     return encoder
 
 
+def predictor_of(name: str | Path) -> GeneEncoder:
+    """The shipped model of a property, or the encoder of a checkpoint folder.
+
+    Raises:
+        UnknownNameError: there is neither; the message lists the properties that have a shipped model.
+        CheckpointError: the folder is damaged, or holds no model of a property.
+    """
+    shipped = [info.name for info in shipped_models().values() if info.family in _ENCODERS]
+    encoders = {encoder.config.target: encoder for encoder in map(load_encoder, shipped)}
+    if str(name) in encoders:
+        return encoders[str(name)]
+    if str(name) in shipped or Path(name).is_dir():
+        return load_encoder(name)
+    raise UnknownNameError(
+        f"there is no predictor {printable(str(name))!r}: models of {', '.join(encoders) or 'nothing'} are shipped; "
+        "`aristotype train property --target NAME --data TABLE --out DIR` trains one, to be named as DIR/best"
+    )
+
+
 def _loaded(name: str | Path) -> tuple[Any, str]:
     """A model of any family, and the family."""
     from aristotype.training import load_checkpoint

@@ -6,7 +6,7 @@
 
 from aristotype.predict._judge import coverage, errors_of
 from aristotype.predict._labels import TrainingRows, labelled_rows, training_rows
-from aristotype.predict._predict import predict, predictor_of
+from aristotype.predict._predict import predict
 from aristotype.predict._targets import TARGETS, Target, target_named
 
 __all__ = [
@@ -17,7 +17,6 @@ __all__ = [
     "errors_of",
     "labelled_rows",
     "predict",
-    "predictor_of",
     "target_named",
     "training_rows",
 ]

@@ -7,9 +7,9 @@ from pathlib import Path
 import pyarrow as pa
 
 from aristotype.crystal import CrystalTable
-from aristotype.errors import TableError, UnknownNameError
-from aristotype.models import load_encoder, shipped_models
-from aristotype.models.gene_encoder import FAMILY, GeneEncoder
+from aristotype.errors import TableError
+from aristotype.models import load_encoder
+from aristotype.models.gene_encoder import GeneEncoder
 
 
 def predict(table: CrystalTable, model: GeneEncoder | str | Path, *, name: str | None = None) -> CrystalTable:
@@ -45,22 +45,3 @@ def predict(table: CrystalTable, model: GeneEncoder | str | Path, *, name: str |
             f"{column}_std": pa.array(deviations, pa.float64(), from_pandas=True),
         }
     )
-
-
-def predictor_of(name: str) -> GeneEncoder:
-    """The shipped model of a property.
-
-    Raises:
-        UnknownNameError: none ships; the message lists the properties that have one.
-    """
-    found = {}
-    for info in shipped_models().values():
-        if info.family == FAMILY:
-            encoder = load_encoder(info.name)
-            found[encoder.config.target] = encoder
-    if name not in found:
-        raise UnknownNameError(
-            f"no model of {name!r} is shipped; there are {', '.join(found) or 'none'}: train one with `aristotype "
-            f"train property --target {name} --data TABLE --out DIR` and name DIR/best"
-        )
-    return found[name]

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from aristotype.crystal import Conditions, CrystalTable, GeneBatch, element_symbol, gene_keys, reduced_formula
 from aristotype.errors import InfeasibleConditionsError, InputError
+from aristotype.models._targets import meets_targets
 from aristotype.models.baselines._draw import Balance, Products, draw_products
 from aristotype.models.baselines._geometry import exchanged_crystals, exchanged_elements
 from aristotype.models.baselines._known import Floats, Ints, KnownCrystals
@@ -61,6 +62,7 @@ class Baseline(ABC):
         """Keys of the known genes, enantiomorphic groups merged."""
         return set(self.known.keys)
 
+    @meets_targets
     def stream(self, conditions: Conditions | None = None, *, seed: int, score: bool = False) -> Iterator[CrystalTable]:
         """Endless tables of crystals in row order; row i depends on (seed, i) alone, and no gene comes twice.
 
@@ -97,6 +99,10 @@ class Baseline(ABC):
             for start in count(0, BLOCK)
         )
         return self._tables(drawn, seed)
+
+    def scored(self, table: CrystalTable) -> CrystalTable:
+        """The table as it is: no baseline knows the probability of a gene."""
+        return table
 
     def sample(self, n: int, conditions: Conditions | None = None, *, seed: int, score: bool = False) -> CrystalTable:
         """The first n crystals of `stream`; fewer, with a warning, where `PATIENCE` blocks in a row give nothing new.

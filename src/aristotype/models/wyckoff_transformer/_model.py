@@ -49,6 +49,7 @@ from aristotype.models._parts import (
     refuse_unknown_elements,
     vocabulary_index,
 )
+from aristotype.models._targets import meets_targets
 from aristotype.models.wyckoff_transformer._config import WyckoffTransformerConfig
 from aristotype.models.wyckoff_transformer._elements import ElementNetwork
 from aristotype.models.wyckoff_transformer._memory import TemplateMemory, num_distinct
@@ -145,6 +146,7 @@ class WyckoffTransformer(nn.Module):
 
     # Sampling
 
+    @meets_targets
     def stream(self, conditions: Conditions | None = None, *, seed: int, score: bool = False) -> Iterator[CrystalTable]:
         """Endless tables of genes in row order; row i depends on (seed, i) alone.
 
@@ -170,14 +172,19 @@ class WyckoffTransformer(nn.Module):
         start = 0
         for genes in blocks:
             rows = range(start, start + len(genes))
-            yield CrystalTable.from_genes(genes, ids=[f"{seed}-{row}" for row in rows]).with_columns(
+            table = CrystalTable.from_genes(genes, ids=[f"{seed}-{row}" for row in rows]).with_columns(
                 {
                     "model": pa.array([self.name] * len(genes)),
                     "seed": pa.array([seed] * len(genes), pa.int64()),
-                    "log_prob": pa.array(self.log_prob(genes) if score else [None] * len(genes), pa.float64()),
+                    "log_prob": pa.nulls(len(genes), pa.float64()),
                 }
             )
+            yield self.scored(table) if score else table
             start += len(genes)
+
+    def scored(self, table: CrystalTable) -> CrystalTable:
+        """The table with `log_prob` filled in."""
+        return table.with_columns({"log_prob": pa.array(self.log_prob(table.genes()), pa.float64())})
 
     def sample(self, n: int, conditions: Conditions | None = None, *, seed: int, score: bool = True) -> CrystalTable:
         """The first n genes of `stream`: independent draws, so that a gene can come twice.

@@ -26,6 +26,7 @@ from aristotype.crystal import Conditions, CrystalTable, GeneBatch
 from aristotype.errors import InputError
 from aristotype.models._counted import CountedModel
 from aristotype.models._parts import elements_of, first_rows, refuse_known_geometry
+from aristotype.models._targets import meets_targets
 from aristotype.models.wyckoffdiff._config import WyckoffDiffConfig
 from aristotype.models.wyckoffdiff._gnn import WyckoffGNN
 from aristotype.models.wyckoffdiff._network import OccupationTransformer
@@ -226,6 +227,7 @@ class WyckoffDiff(CountedModel):
 
     # Sampling
 
+    @meets_targets
     def stream(self, conditions: Conditions | None = None, *, seed: int, score: bool = False) -> Iterator[CrystalTable]:
         """Endless tables of genes in row order; row i depends on (seed, i) alone.
 
@@ -256,18 +258,30 @@ class WyckoffDiff(CountedModel):
         start = 0
         for genes, tries in blocks:
             n = len(genes)
-            values, errors = self.bound(genes) if score else ([None] * n, [None] * n)
-            yield CrystalTable.from_genes(genes, ids=[f"{seed}-{row}" for row in range(start, start + n)]).with_columns(
+            ids = [f"{seed}-{row}" for row in range(start, start + n)]
+            table = CrystalTable.from_genes(genes, ids=ids).with_columns(
                 {
                     "model": pa.array([self.name] * n),
                     "seed": pa.array([seed] * n, pa.int64()),
                     "tries": pa.array(tries, pa.int64()),
-                    "log_prob": pa.array(values, pa.float64()),
-                    "log_prob_error": pa.array(errors, pa.float64()),
-                    "log_prob_kind": pa.array(["bound" if score else None] * n, pa.string()),
+                    "log_prob": pa.nulls(n, pa.float64()),
+                    "log_prob_error": pa.nulls(n, pa.float64()),
+                    "log_prob_kind": pa.nulls(n, pa.string()),
                 }
             )
+            yield self.scored(table) if score else table
             start += n
+
+    def scored(self, table: CrystalTable) -> CrystalTable:
+        """The table with the bound filled in, its error, and that it is a bound."""
+        values, errors = self.bound(table)
+        return table.with_columns(
+            {
+                "log_prob": pa.array(values, pa.float64()),
+                "log_prob_error": pa.array(errors, pa.float64()),
+                "log_prob_kind": pa.array(["bound"] * len(table), pa.string()),
+            }
+        )
 
     def sample(self, n: int, conditions: Conditions | None = None, *, seed: int, score: bool = True) -> CrystalTable:
         """The first n genes of `stream`: independent draws, so that a gene can come twice.

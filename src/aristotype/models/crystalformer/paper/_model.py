@@ -27,6 +27,7 @@ from aristotype.crystal import Conditions, CrystalTable, element_symbol
 from aristotype.errors import InfeasibleConditionsError, InputError
 from aristotype.models._counted import CountedModel
 from aristotype.models._parts import first_rows, log_sum_by_row
+from aristotype.models._targets import meets_targets
 from aristotype.models.crystalformer._output import crystals_of
 from aristotype.models.crystalformer._sequences import MOST, Sequences, sequences_of
 from aristotype.models.crystalformer.paper._config import PaperConfig
@@ -56,6 +57,7 @@ class CrystalFormerPaper(CountedModel):
 
     # Sampling
 
+    @meets_targets
     def stream(self, conditions: Conditions | None = None, *, seed: int, score: bool = False) -> Iterator[CrystalTable]:
         """Endless tables of crystals in row order; row i depends on (seed, i) alone.
 
@@ -76,10 +78,12 @@ class CrystalFormerPaper(CountedModel):
         first = 0
         for drawn in draw_blocks(self.network, weights, banned, seed):
             table = self._table(drawn, seed, first)
-            if score:
-                table = table.with_columns({"log_prob": pa.array(self.log_prob(table), pa.float64())})
-            yield table
+            yield self.scored(table) if score else table
             first += len(table)
+
+    def scored(self, table: CrystalTable) -> CrystalTable:
+        """The table with `log_prob` filled in."""
+        return table.with_columns({"log_prob": pa.array(self.log_prob(table), pa.float64())})
 
     def sample(self, n: int, conditions: Conditions | None = None, *, seed: int, score: bool = True) -> CrystalTable:
         """The first n crystals of `stream`: independent draws.

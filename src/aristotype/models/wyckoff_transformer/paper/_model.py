@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
@@ -24,6 +25,7 @@ from aristotype.crystal import Conditions, CrystalTable, GeneBatch
 from aristotype.datasets import TrainingBatch
 from aristotype.errors import InputError
 from aristotype.models._counted import CountedModel
+from aristotype.models._targets import meets_targets
 from aristotype.models.wyckoff_transformer.paper._config import KNOWN_SITES, PaperConfig
 from aristotype.models.wyckoff_transformer.paper._contexts import distinct_contexts
 from aristotype.models.wyckoff_transformer.paper._network import PaperNetwork
@@ -163,6 +165,7 @@ class WyckoffTransformerPaper(CountedModel):
 
     # Sampling
 
+    @meets_targets
     def stream(
         self,
         conditions: Conditions | None = None,
@@ -188,6 +191,17 @@ class WyckoffTransformerPaper(CountedModel):
         start = Start.of(self, conditions or Conditions(), first_tokens)
         return to_tables(self, draw_blocks(self, start, seed), seed, score)
 
+    def scored(self, table: CrystalTable) -> CrystalTable:
+        """The table with log-probabilities, whether they are exact, and their standard errors."""
+        scores = self.score(table)
+        return table.with_columns(
+            {
+                "log_prob": pa.array(scores.log_prob, pa.float64()),
+                "log_prob_exact": pa.array(scores.exact, pa.bool_()),
+                "log_prob_error": pa.array(scores.standard_error, pa.float64()),
+            }
+        )
+
     def sample(
         self,
         n: int,
@@ -206,15 +220,13 @@ class WyckoffTransformerPaper(CountedModel):
             raise InputError(f"{n} genes were asked for; ask for a number of at least 0")
         parts, have = [], 0
         # Unscored blocks first: of the last one only the rows that are kept are worth a score.
-        from aristotype.models.wyckoff_transformer.paper._sampler import with_scores
-
         for table in self.stream(conditions, seed=seed, first_tokens=first_tokens):
             parts.append(table[: n - have])
             have += len(parts[-1])
             if have >= n:
                 break
         out = CrystalTable.concatenate(parts)
-        return with_scores(self, out) if score else out
+        return self.scored(out) if score else out
 
 
 def _rows_of(

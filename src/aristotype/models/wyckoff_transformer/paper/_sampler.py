@@ -219,17 +219,5 @@ def to_tables(
                 "log_prob": pa.nulls(len(genes), pa.float64()),
             }
         )
-        yield with_scores(model, table) if score else table
+        yield model.scored(table) if score else table
         start += len(genes)
-
-
-def with_scores(model: WyckoffTransformerPaper, table: CrystalTable) -> CrystalTable:
-    """The table with log-probabilities, whether they are exact, and their standard errors."""
-    scores = model.score(table)
-    return table.with_columns(
-        {
-            "log_prob": pa.array(scores.log_prob, pa.float64()),
-            "log_prob_exact": pa.array(scores.exact, pa.bool_()),
-            "log_prob_error": pa.array(scores.standard_error, pa.float64()),
-        }
-    )
