@@ -68,6 +68,7 @@ def _context(options: argparse.Namespace) -> Context:
         encoder=options.encoder,
         properties=options.properties,
         mpts_model=options.mpts_model,
+        runs=tuple(options.runs),
         run=options.run,
         hull=options.hull,
         seed=options.seed,
@@ -97,6 +98,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--encoder", default=default.encoder, help="the same for a gene encoder")
     parser.add_argument("--properties", help="folder with a run of `aristotype train property` for each property")
     parser.add_argument("--mpts-model", help="checkpoint folder of the MPTS-52 configuration")
+    parser.add_argument("--runs", nargs="+", default=[], help="checkpoint folders that are compared with each other")
     parser.add_argument("--run", help="folder of a run of `aristotype finetune`")
     parser.add_argument("--hull", help="a hull with labels, as `aristotype hull build` writes it")
     parser.add_argument("--seed", type=int, default=default.seed)

@@ -29,6 +29,7 @@ class Context:
     encoder: str = "gene-encoder-mp20"  # the same, a gene encoder
     mpts_model: str | None = None  # a checkpoint folder of the MPTS-52 configuration
     properties: str | None = None  # a folder with a run of `aristotype train property` for each property
+    runs: tuple[str, ...] = ()  # checkpoint folders that are compared with each other
     run: str | None = None  # folder of a run of `aristotype finetune`
     hull: str | None = None  # a hull with labels, as `aristotype hull build` writes it
     seed: int = 0

@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 
 from aristotype.crystal import gene_keys
+from aristotype.evaluate import KnownKeys, frechet_gene, gene_embedding, gene_report
 from benchmarks import published
 from benchmarks.core import Clock, Context, Measurement, Outcome, Section, Skipped, run_python
-from benchmarks.data import model, split
+from benchmarks.data import encoder, model, random_rows, split
 from benchmarks.speed_sample import PEAK
 
 STEPS = 8
@@ -19,6 +20,7 @@ GENES = 64
 CHAINS = (1_000, 250, 100, 50, 25)
 BOUNDED = 500  # genes whose bound is estimated
 EVALUATIONS = 20
+RUN_BOUNDED = 1_000
 FEW_EVALUATIONS = 10
 _TRAIN = """
 import sys, time, torch
@@ -86,8 +88,6 @@ def diffusion_speed(context: Context) -> Outcome:
 
 def diffusion_steps(context: Context) -> Outcome:
     """Genes of chains of different lengths, each beside the test part and beside the longest chain."""
-    from aristotype.evaluate import frechet_gene, gene_embedding
-
     drawer = _drawer(context)
     test = gene_embedding(split(context, "test").genes())
     judged = split(context, "val").genes().take(range(BOUNDED))
@@ -122,6 +122,51 @@ def diffusion_steps(context: Context) -> Outcome:
     yield Section(title="Chains of fewer steps", text=note + "\n\n" + "\n".join(lines))
 
 
+def diffusion_runs(context: Context) -> Outcome:
+    """Trained models side by side: their bounds, and their genes beside the validation split."""
+    if not context.runs:
+        raise Skipped("it compares runs, and none is given: name checkpoint folders with --runs")
+    val, train = split(context, "val").genes(), KnownKeys.of(split(context, "train").genes())
+    judged = random_rows(split(context, "val"), RUN_BOUNDED, context.seed).genes()
+    lines = [
+        "| run | network | prior | loss | bound on mp_20_val, nats | Fréchet distance of genes | the same, novel genes "
+        "| novel | EMD number of elements | EMD number of sites | SMACT | novel templates per 1,000 |",
+        "|---|" + "---|" * 11,
+    ]
+    for folder in context.runs:
+        drawer = _diffusion(folder)
+        genes = drawer.sample(context.genes, None, seed=context.seed, score=False).genes()
+        found = gene_report(genes, val, train_keys=train, resamples=0, encoder=encoder(context.encoder))["metrics"]
+        new = [key not in train.merged_genes for key in gene_keys(genes, merge_enantiomorphs=True).tolist()]
+        apart = frechet_gene(genes.take(np.flatnonzero(new)), val, encoder=encoder(context.encoder)).distance.value
+        known = np.isin(judged.elements, (0, *drawer.config.elements)).all(axis=1)
+        value, error = drawer.bound(judged.take(np.flatnonzero(known)), FEW_EVALUATIONS)
+        lost = np.isinf(value)
+        spread = np.sqrt((error[~lost] ** 2).sum()) / (~lost).sum()
+        config = drawer.config
+        cells = [
+            folder,
+            config.network,
+            config.prior,
+            config.loss,
+            f"{-value[~lost].mean():.2f} (of the estimate {spread:.2f}; {(~known).sum() + lost.sum()} not scored)",
+            f"{found['frechet_gene']['value']:.3f}",
+            f"{apart:.3f}",
+            f"{np.mean(new):.1%}",
+            f"{found['emd_elements']['value']:.3f}",
+            f"{found['emd_sites']['value']:.3f}",
+            f"{found['smact']['value']:.1%}",
+            f"{found['novel_templates_1000']['value']:.0f}",
+        ]
+        lines.append(f"| {' | '.join(cells)} |")
+    note = (
+        f"{context.genes:,} genes of each run, seed {context.seed}, in the steps of its configuration, against "
+        f"mp_20_val; bounds of {RUN_BOUNDED:,} of its genes, {FEW_EVALUATIONS} steps each. Novelty is against the part of "
+        "the train split at hand."
+    )
+    yield Section(title="Runs of the diffusion side by side", text=note + "\n\n" + "\n".join(lines))
+
+
 def diffusion_nll(context: Context) -> Outcome:
     """The bound on the negative log-likelihood of held-out genes."""
     drawer = _drawer(context)
@@ -145,7 +190,11 @@ def diffusion_nll(context: Context) -> Outcome:
 
 
 def _drawer(context: Context) -> Any:
-    found = model(context.model)
+    return _diffusion(context.model)
+
+
+def _diffusion(name: str) -> Any:
+    found = model(name)
     if not hasattr(getattr(found, "config", None), "timesteps"):
-        raise Skipped(f"the model {context.model} is no diffusion; take --model wyckoffdiff-mp20")
+        raise Skipped(f"the model {name} is no diffusion; take wyckoffdiff-mp20 or a run of `train wyckoffdiff`")
     return found

@@ -6,12 +6,13 @@ from benchmarks.baselines import baselines
 from benchmarks.chemistry import chemistry
 from benchmarks.core import Benchmark
 from benchmarks.crystals import crystals_nll, crystals_speed, crystals_validity
-from benchmarks.diffusion import diffusion_nll, diffusion_speed, diffusion_steps
+from benchmarks.diffusion import diffusion_nll, diffusion_runs, diffusion_speed, diffusion_steps
 from benchmarks.exchanges import exchanges
 from benchmarks.figures import figures
 from benchmarks.finetuning import finetuning
 from benchmarks.gene_distances import gene_distances
 from benchmarks.guided import diffraction, guidance
+from benchmarks.novelty import novelty
 from benchmarks.properties import beside_chgnet, properties
 from benchmarks.quality import ceiling, quality, quality_json
 from benchmarks.quality_hull import hull, hull_rest
@@ -52,6 +53,7 @@ BENCHMARKS: dict[str, Benchmark] = {
     "diffusion": diffusion_speed,
     "diffusion-nll": diffusion_nll,
     "diffusion-steps": diffusion_steps,
+    "diffusion-runs": diffusion_runs,
     "realize": realized,
     "relax": relaxed,
     "relax-processes": relaxed_in_processes,
@@ -81,6 +83,7 @@ BENCHMARKS: dict[str, Benchmark] = {
     "figures": figures,
     "finetune": finetuning,
     "frechet-gene": gene_distances,
+    "novelty": novelty,
     "properties": properties,
     "properties-chgnet": beside_chgnet,
     "ranking": ranking,
@@ -104,6 +107,8 @@ ON_REQUEST = frozenset(
         "diffusion",
         "diffusion-nll",
         "diffusion-steps",
+        "diffusion-runs",
+        "novelty",
         "properties",
         "properties-chgnet",
         "ranking",

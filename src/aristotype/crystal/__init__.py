@@ -36,6 +36,7 @@ from aristotype.crystal._minkowski import reduce_cells
 from aristotype.crystal._parallel import map_table, pack, start_worker, unpack
 from aristotype.crystal._partial_crystal import PartialCrystal
 from aristotype.crystal._protocols import Energy, Proposal, Score
+from aristotype.crystal._prototypes import prototype_keys
 from aristotype.crystal._read import is_structure_file
 from aristotype.crystal._reduce import reduced_lattices
 from aristotype.crystal._rows import Crystal, Gene
@@ -106,6 +107,7 @@ __all__ = [
     "primitive_images",
     "primitive_vectors",
     "protostructure_labels",
+    "prototype_keys",
     "prototype_labels",
     "read_free",
     "reduce_cells",

@@ -264,7 +264,7 @@ def templates_of(genes: GeneBatch) -> GeneBatch:
     return canonical_genes(GeneBatch(space_group=genes.space_group, elements=bare, wyckoffs=genes.wyckoffs))
 
 
-def _merged_enantiomorphs(genes: GeneBatch) -> GeneBatch:
+def merged_enantiomorphs(genes: GeneBatch) -> GeneBatch:
     """Each gene of the higher-numbered group of an enantiomorphic pair as its mirror image in the lower one."""
     group, wyckoffs = genes.space_group.copy(), genes.wyckoffs.copy()
     for number in np.unique(group).tolist():
@@ -282,17 +282,18 @@ def gene_keys(genes: GeneBatch, *, merge_enantiomorphs: bool = False) -> NDArray
     Hands within a group are not told apart (the normalizer holds operations of both determinants). With
     `merge_enantiomorphs`, neither are the two groups of the 11 enantiomorphic pairs.
     """
-    merged = _merged_enantiomorphs(genes) if merge_enantiomorphs else genes
-    return _hashed(canonical_genes(merged), b"gene")
+    merged = merged_enantiomorphs(genes) if merge_enantiomorphs else genes
+    return hashed(canonical_genes(merged), b"gene")
 
 
 def template_keys(genes: GeneBatch, *, merge_enantiomorphs: bool = False) -> NDArray[np.void]:
     """128-bit keys (n,) of genes without their elements: equal for equivalent multisets of positions."""
-    merged = _merged_enantiomorphs(genes) if merge_enantiomorphs else genes
-    return _hashed(templates_of(merged), b"template")
+    merged = merged_enantiomorphs(genes) if merge_enantiomorphs else genes
+    return hashed(templates_of(merged), b"template")
 
 
-def _hashed(genes: GeneBatch, kind: bytes) -> NDArray[np.void]:
+def hashed(genes: GeneBatch, kind: bytes) -> NDArray[np.void]:
+    """128-bit hashes (n,) of genes as they are written; `kind` keeps hashes of different things apart."""
     codes = np.column_stack([genes.space_group, site_codes(genes.wyckoffs, genes.elements)]).astype("<i2")
     stamp = kind + str(CANONICAL_VERSION).encode()
     widths = (2 * (1 + genes.num_sites)).tolist()
