@@ -156,13 +156,13 @@ def diffusion_runs(context: Context) -> Outcome:
             f"{found['emd_elements']['value']:.3f}",
             f"{found['emd_sites']['value']:.3f}",
             f"{found['smact']['value']:.1%}",
-            f"{found['novel_templates_1000']['value']:.0f}",
+            f"{found['novel_templates_1000']['value']:.0f}" if "novel_templates_1000" in found else "-",
         ]
         lines.append(f"| {' | '.join(cells)} |")
     note = (
         f"{context.genes:,} genes of each run, seed {context.seed}, in the steps of its configuration, against "
-        f"mp_20_val; bounds of {RUN_BOUNDED:,} of its genes, {FEW_EVALUATIONS} steps each. Novelty is against the part of "
-        "the train split at hand."
+        f"mp_20_val; bounds of {RUN_BOUNDED:,} of its genes, {FEW_EVALUATIONS} steps each. Novelty is against the part "
+        "of the train split at hand."
     )
     yield Section(title="Runs of the diffusion side by side", text=note + "\n\n" + "\n".join(lines))
 
