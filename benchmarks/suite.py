@@ -12,6 +12,7 @@ from benchmarks.figures import figures
 from benchmarks.finetuning import finetuning
 from benchmarks.gene_distances import gene_distances
 from benchmarks.guided import diffraction, guidance
+from benchmarks.labels import labels
 from benchmarks.novelty import novelty
 from benchmarks.properties import beside_chgnet, properties
 from benchmarks.quality import ceiling, quality, quality_json
@@ -84,6 +85,7 @@ BENCHMARKS: dict[str, Benchmark] = {
     "finetune": finetuning,
     "frechet-gene": gene_distances,
     "novelty": novelty,
+    "labels": labels,
     "properties": properties,
     "properties-chgnet": beside_chgnet,
     "ranking": ranking,
@@ -109,6 +111,7 @@ ON_REQUEST = frozenset(
         "diffusion-steps",
         "diffusion-runs",
         "novelty",
+        "labels",
         "properties",
         "properties-chgnet",
         "ranking",

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from itertools import product
+from math import gcd
+
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from aristotype.crystal import Cell, encode, encode_arrays, protostructure_labels
-from aristotype.crystal._checks import Limits, complaints
+from aristotype.crystal._checks import Limits, complaints, widest_gap
 from aristotype.errors import InputError, StructureError
 
 CUBE = np.eye(3) * 4.0
@@ -57,6 +62,36 @@ def test_what_is_no_crystal_is_refused(name):
     failures = []
     assert len(encode([salt(), cell, salt()], failures=failures)) == 2
     assert [failure.index for failure in failures] == [1]
+
+
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    edges=st.tuples(*[st.floats(3.0, 40.0)] * 3),
+    repeats=st.tuples(*[st.integers(1, 2)] * 3),
+)
+def test_gaps_are_the_same_in_every_cell_of_a_crystal(seed, edges, repeats):
+    rng = np.random.default_rng(seed)
+    lattice = np.diag(edges) @ (np.eye(3) + rng.uniform(-0.3, 0.3, (3, 3)))
+    coords = rng.random((3, 3)) * rng.choice([0.2, 1.0], 3)
+    found = widest_gap(lattice, coords, 5.0)
+    change = np.eye(3)
+    for _ in range(3):
+        step = np.eye(3)
+        step[tuple(rng.choice(3, 2, replace=False))] = rng.choice([-1, 1])
+        change = step @ change
+    other = (coords + rng.random(3)) @ np.linalg.inv(change)
+    assert widest_gap(change @ lattice, other, 5.0) == pytest.approx(found, abs=1e-6)
+    shifts = np.array(list(product(*map(range, repeats))))
+    many = ((coords[:, None] + shifts) / np.array(repeats)).reshape(-1, 3)
+    assert widest_gap(np.diag(repeats) @ lattice, many, 5.0) == pytest.approx(found, abs=1e-6)
+    # By brute force, all planes of small indices.
+    brute = 0.0
+    for indices in product(range(-6, 7), repeat=3):
+        if gcd(*indices) == 1:
+            places = np.sort(coords @ indices % 1.0)
+            gap = np.diff(places, append=places[0] + 1.0).max() / np.linalg.norm(np.linalg.inv(lattice) @ indices)
+            brute = max(brute, gap)
+    assert found == pytest.approx(brute if brute > 5.0 else 0.0, abs=1e-6)
 
 
 def test_limits_can_be_raised():

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from aristotype.crystal._minkowski import reduce_cells
 from aristotype.crystal._schema import MAX_NUMBER
 
 if TYPE_CHECKING:
@@ -101,8 +102,10 @@ def _together(lattice: Floats, coords: Floats, limits: Limits) -> list[str | Non
     sound = np.flatnonzero(~flat)
     spacing = 1.0 / np.linalg.norm(np.linalg.inv(lattice[sound]), axis=1)  # (b, 3) between lattice planes
     if limits.max_gap is not None:
-        gaps = _widest_gaps(coords[sound], spacing)
-        for row, gap in zip(sound, gaps, strict=True):
+        # A gap is no wider than the distance of its planes, and so no wider than the longest edge of the cell.
+        long = np.linalg.norm(lattice[sound], axis=2).max(axis=1) > limits.max_gap
+        for row in sound[long]:
+            gap = widest_gap(lattice[row], coords[row], limits.max_gap)
             if gap > limits.max_gap:
                 out[row] = (
                     f"it has {gap:.1f} Angstrom of vacuum between two planes of atoms, the limit is "
@@ -121,11 +124,31 @@ def _together(lattice: Floats, coords: Floats, limits: Limits) -> list[str | Non
     return out
 
 
-def _widest_gaps(coords: Floats, spacing: Floats) -> Floats:
-    """(b,) widest slab (Angstrom) without atoms along the plane normals; coords (b, n, 3), spacing of planes (b, 3)."""
-    ordered = np.sort(coords % 1.0, axis=1)
-    steps = np.diff(ordered, axis=1, append=ordered[:, :1] + 1.0)
-    return (steps.max(axis=1) * spacing).max(axis=1)
+def widest_gap(lattice: Floats, coords: Floats, limit: float) -> float:
+    """Widest slab (Angstrom) without atoms between lattice planes of any indices; 0 if none is wider than a limit.
+
+    The same for every cell of a crystal: all planes are looked at whose distance 1/|G| is above the limit, and their
+    indices h = a . G are below |a| / limit.
+
+    Args:
+        lattice: (3, 3) row vectors, Angstrom.
+        coords: (n, 3) fractional.
+        limit: Angstrom, above 0.
+    """
+    change = reduce_cells(lattice[None])[0]
+    vectors, inside = change @ lattice, coords @ np.linalg.inv(change)
+    reach = np.floor(np.linalg.norm(vectors, axis=1) / limit).astype(int)
+    indices = np.stack(np.meshgrid(*[np.arange(-r, r + 1) for r in reach], indexing="ij"), axis=-1).reshape(-1, 3)
+    indices = indices[len(indices) // 2 + 1 :]  # one of each pair of opposite ones
+    indices = indices[np.gcd.reduce(indices, axis=1) == 1]
+    length = np.linalg.norm(indices @ np.linalg.inv(vectors).T, axis=1)
+    indices, length = indices[length * limit < 1.0], length[length * limit < 1.0]
+    if not len(indices):
+        return 0.0
+    ordered = np.sort(inside @ indices.T % 1.0, axis=0)
+    steps = np.diff(ordered, axis=0, append=ordered[:1] + 1.0)
+    widest = float((steps.max(axis=0) / length).max())
+    return widest if widest > limit else 0.0
 
 
 def _closest_pairs(lattice: Floats, coords: Floats) -> list[tuple[float, int, int]]:

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import Any, Self, cast
+from typing import TYPE_CHECKING, Any, Self, cast
 
 import numpy as np
 import pyarrow as pa
@@ -48,6 +48,9 @@ from aristotype.models.wyckoffdiff._occupation import (
     occupation_of,
 )
 from aristotype.models.wyckoffdiff._source import OccupationBatch
+
+if TYPE_CHECKING:
+    from aristotype.models.wyckoffdiff._plan import Plan
 
 
 class WyckoffDiff(CountedModel):
@@ -231,7 +234,9 @@ class WyckoffDiff(CountedModel):
     def stream(self, conditions: Conditions | None = None, *, seed: int, score: bool = False) -> Iterator[CrystalTable]:
         """Endless tables of genes in row order; row i depends on (seed, i) alone.
 
-        The column `tries` says how many chains a row took: what cannot be masked is drawn again.
+        The column `tries` says how many chains a row took: what cannot be masked is drawn again. `conditioning` says
+        whether genes follow the model's distribution given the conditions (`exact`: space groups and required elements
+        alone), or a chain that is steered by masks and does not look ahead (`approximate`).
 
         Args:
             conditions: hard constraints; impossible ones are refused before anything is drawn.
@@ -244,19 +249,18 @@ class WyckoffDiff(CountedModel):
                 chain that satisfied the conditions among very many.
         """
         from aristotype.models.wyckoffdiff._plan import Plan
-        from aristotype.models.wyckoffdiff._sampler import draw_blocks
 
         if not 0 <= seed < 1 << 63:
             raise InputError(f"the seed is {seed}; it must be from 0 to 2^63 - 1")
         refuse_known_geometry(conditions, self.name)
         plan = Plan.of(self, conditions or Conditions())
-        return self._tables(draw_blocks(self.eval(), plan, seed), seed, score)
+        return self._tables(plan, seed, score)
 
-    def _tables(
-        self, blocks: Iterator[tuple[GeneBatch, NDArray[np.int64]]], seed: int, score: bool
-    ) -> Iterator[CrystalTable]:
+    def _tables(self, plan: Plan, seed: int, score: bool) -> Iterator[CrystalTable]:
+        from aristotype.models.wyckoffdiff._sampler import draw_blocks
+
         start = 0
-        for genes, tries in blocks:
+        for genes, tries in draw_blocks(self.eval(), plan, seed):
             n = len(genes)
             ids = [f"{seed}-{row}" for row in range(start, start + n)]
             table = CrystalTable.from_genes(genes, ids=ids).with_columns(
@@ -264,6 +268,7 @@ class WyckoffDiff(CountedModel):
                     "model": pa.array([self.name] * n),
                     "seed": pa.array([seed] * n, pa.int64()),
                     "tries": pa.array(tries, pa.int64()),
+                    "conditioning": pa.array(["exact" if plan.exact else "approximate"] * n),
                     "log_prob": pa.nulls(n, pa.float64()),
                     "log_prob_error": pa.nulls(n, pa.float64()),
                     "log_prob_kind": pa.nulls(n, pa.string()),

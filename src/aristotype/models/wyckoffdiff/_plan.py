@@ -40,6 +40,14 @@ class Plan:
             self.known or self.template
         )
 
+    @property
+    def exact(self) -> bool:
+        """Whether genes follow the model's distribution given the conditions: nothing is masked along the chain."""
+        only = Conditions(
+            space_groups=self.conditions.space_groups, required_elements=self.conditions.required_elements
+        )
+        return self.conditions == only and not (self.known or self.template)
+
     @staticmethod
     def of(model: WyckoffDiff, conditions: Conditions) -> Plan:
         """Checks what is asked for.
