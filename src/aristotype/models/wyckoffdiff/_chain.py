@@ -22,6 +22,7 @@ from aristotype.models.wyckoffdiff._composition import Amount, Variable, draw_am
 from aristotype.models.wyckoffdiff._noise import Step, pick
 from aristotype.models.wyckoffdiff._occupation import Layout, Occupation, genes_of, occupation_of
 from aristotype.models.wyckoffdiff._plan import Plan
+from aristotype.models.wyckoffdiff._sizes import drawn_sizes
 from aristotype.training import to_device
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
     Ints = NDArray[np.int64]
 
-_FILL = 1  # of the random numbers of an attempt: 0 is the group, from 3 on come the steps
+_FILL, _SIZES = 1, 2  # of the random numbers of an attempt: 0 is the group, from 3 on come the steps
 
 
 class Chain:
@@ -51,6 +52,11 @@ class Chain:
         self.elements = torch.from_numpy(plan.elements).to(device)
         self.totals = self._template_totals(device)
         self.fixed_known, self.free_known = self._known_sites(device)
+        self.sizes = torch.zeros(n, 2, dtype=torch.long, device=device)
+        if model.config.told_sizes:
+            weights = plan.size_weights(model.size_probabilities(group))
+            drawn = drawn_sizes(weights, uniforms(seed, rows, purpose + _SIZES, 1)[:, 0])
+            self.sizes = torch.from_numpy(drawn).to(device)
 
     def run(self) -> GeneBatch:
         """The genes."""
@@ -61,7 +67,7 @@ class Chain:
             for index in range(len(visited) - 1, 0, -1):
                 time = visited[index].expand(len(self.layout))
                 before = visited[index - 1].expand(len(self.layout))
-                fixed, free = model.log_x0(self.layout, state, time)
+                fixed, free = model.log_x0(self.layout, state, time, self.sizes)
                 if not self.plan.free:
                     fixed, free = self._masked(state, fixed, free)
                 step = Step(kept=model.kept[time], kept_before=model.kept[before])
