@@ -123,6 +123,14 @@ class WyckoffDiff(CountedModel):
             fits &= (sizes_of(genes) <= (self.config.max_kinds, self.config.max_sites)).all(axis=1)
         return fits
 
+    @property
+    def limits(self) -> str:
+        """What a gene may have at most, in words."""
+        text = f"{self.config.max_count} sites of one element on one position"
+        if self.config.told_sizes:
+            text += f", {self.config.max_kinds} different elements, {self.config.max_sites} sites"
+        return text
+
     def size_probabilities(self, group: NDArray[np.integer]) -> NDArray[np.float64]:
         """p(different elements, sites | group), (n, max_kinds + 1, max_sites + 1), where they are told."""
         return size_probabilities(self.size_counts.cpu().numpy(), group)

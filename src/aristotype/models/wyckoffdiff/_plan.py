@@ -104,8 +104,8 @@ class Plan:
                 asked &= np.arange(231) == number
         if self.known is not None and not model.can_hold(self.known)[0]:
             raise InfeasibleConditionsError(
-                "the partial crystal has a position without freedom twice, or more than "
-                f"{model.config.max_count} sites of one element on one position, which this model does not write"
+                "the partial crystal has a position without freedom twice, or is beyond what this model writes: "
+                f"{model.limits}"
             )
         self._check_template()
         possible = np.array([bool(ok) and self._holds(number) for number, ok in enumerate(asked.tolist())])
