@@ -345,8 +345,6 @@ def test_training_lowers_the_bound_and_ends_in_a_checkpoint(tmp_path, changes):
 def test_training_genes_that_the_model_cannot_write_are_refused(tmp_path):
     genes = GeneBatch.from_lists([1, 1], [[8, 8, 8], [8]], [[0, 0, 0], [0]])
     config = WyckoffDiffConfig(width=16, layers=1, heads=2, max_count=2)
-    with pytest.raises(
-        InputError, match=r"gene 0 .* beyond what the model writes \(2 sites of one element"
-    ):
+    with pytest.raises(InputError, match=r"gene 0 .* beyond what the model writes \(2 sites of one element"):
         fit(config, genes, genes, TrainingConfig(epochs=1), tmp_path / "run")
     assert not (tmp_path / "run").exists()
