@@ -22,7 +22,6 @@ from aristotype.models.wyckoffdiff._composition import Amount, Variable, draw_am
 from aristotype.models.wyckoffdiff._noise import Step, pick
 from aristotype.models.wyckoffdiff._occupation import Layout, Occupation, genes_of, occupation_of
 from aristotype.models.wyckoffdiff._plan import Plan
-from aristotype.models.wyckoffdiff._sizes import drawn_sizes
 from aristotype.training import to_device
 
 if TYPE_CHECKING:
@@ -31,13 +30,15 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
     Ints = NDArray[np.int64]
 
-_FILL, _SIZES = 1, 2  # of the random numbers of an attempt: 0 is the group, from 3 on come the steps
+_FILL = 1  # of the random numbers of an attempt: 0 is the group, 2 the sizes, from 3 on come the steps
 
 
 class Chain:
     """Some rows on their way from noise to genes."""
 
-    def __init__(self, model: WyckoffDiff, plan: Plan, group: Ints, seed: int, rows: Ints, purpose: int) -> None:
+    def __init__(
+        self, model: WyckoffDiff, plan: Plan, group: Ints, sizes: Ints, seed: int, rows: Ints, purpose: int
+    ) -> None:
         self.model, self.plan, self.seed, self.rows, self.purpose = model, plan, seed, rows, purpose
         device = model.kept.device
         self.layout: Layout = to_device(Layout.of(group), device)
@@ -52,11 +53,7 @@ class Chain:
         self.elements = torch.from_numpy(plan.elements).to(device)
         self.totals = self._template_totals(device)
         self.fixed_known, self.free_known = self._known_sites(device)
-        self.sizes = torch.zeros(n, 2, dtype=torch.long, device=device)
-        if model.config.told_sizes:
-            weights = plan.size_weights(model.size_probabilities(group))
-            drawn = drawn_sizes(weights, uniforms(seed, rows, purpose + _SIZES, 1)[:, 0])
-            self.sizes = torch.from_numpy(drawn).to(device)
+        self.sizes = torch.from_numpy(sizes).to(device)
 
     def run(self) -> GeneBatch:
         """The genes."""

@@ -52,8 +52,8 @@ class OccupationTransformer(nn.Module):
         if self.told:
             self.kinds_left = nn.Embedding(self.told[0] + 2, width)
             self.sites_left = nn.Embedding(self.told[1] + 2, width)
-            for made in (self.kinds_left, self.sites_left):
-                nn.init.normal_(made.weight, std=0.1)
+            nn.init.normal_(self.kinds_left.weight, std=0.1)
+            nn.init.normal_(self.sites_left.weight, std=0.1)
         nn.init.normal_(self.kinds_in.weight, std=0.1)
         self.noise_in = nn.Sequential(nn.Linear(2 * _WAVES + 1, width), nn.SiLU(), nn.Linear(width, width))
         made = nn.ModuleList(Layer(width, config.heads, config.dropout) for _ in range(config.layers))

@@ -2,8 +2,8 @@
 
 What is on one position says little about how many others will be filled, and every step of a chain fills positions
 independently. The two numbers, drawn first from what was counted in a space group, say it to all of them. It is the way
-of point clouds, whose number of points is drawn first (Hoogeboom et al., arXiv:2203.17003). A chain is told the numbers
-and not held to them.
+of point clouds, whose number of points is drawn first (Hoogeboom et al., arXiv:2203.17003). A chain that does not do as
+it was told is drawn again.
 """
 
 from __future__ import annotations
