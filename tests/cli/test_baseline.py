@@ -17,6 +17,7 @@ from aristotype.cli import _baseline
 from aristotype.crystal import CrystalTable, GeneBatch, gene_keys, template_keys
 from aristotype.discover import BASELINES
 from aristotype.evaluate import charge_balanced
+from aristotype.models import load_encoder
 from tests.models.prototypes import known_crystals
 
 ALL = pytest.mark.parametrize("name", BASELINES)
@@ -127,6 +128,16 @@ def test_templates_sites_and_formulas_hold(baseline, tmp_path, name):
     assert baseline(name, "-n", "1", *arguments).exit_code == 0
     (row,) = CrystalTable.read(tmp_path / "perovskites")
     assert (row.formula, row.num_sites, row.num_atoms_primitive) == ("MgTiO3", 3, 5)
+
+
+@ALL
+def test_targets_are_drawn_towards(baseline, tmp_path, name):
+    energies = []
+    for number, options in enumerate([[], ["--target", "formation_energy=:-1.5", "--strength", "3"]]):
+        out = tmp_path / f"{number}.parquet"
+        assert baseline(name, "-n", "20", *options, "--out", out).exit_code in (0, 1)
+        energies.append(load_encoder("gene-encoder-mp20").predict(CrystalTable.read(out).genes())[0].mean())
+    assert energies[1] < energies[0]
 
 
 @ALL

@@ -10,12 +10,14 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from aristotype._files import output_lock
 from aristotype.cli import _generate
 from aristotype.crystal import CrystalTable, GeneBatch, encode, gene_keys, template_keys
 from aristotype.models import DEFAULT_MODEL, shipped_models
+from aristotype.predict import predict
 
 
 @pytest.fixture
@@ -103,6 +105,26 @@ def test_conditions_hold_for_every_crystal(generate, tmp_path):
     assert summary["conditions"]["excluded_elements"] == ["Cl"]
 
 
+def test_targets_are_drawn_towards_told_and_repeated(generate, tmp_path):
+    options = ["-n", "6", "--genes-only", "--target", "formation_energy=:-1", "--strength", "2"]
+    result = generate(*options, "--out", tmp_path / "out")
+    assert result.exit_code == 0, result.output
+    assert "off target" in result.stdout
+    table = CrystalTable.read(tmp_path / "out/crystals.parquet")
+    assert (table.column("formation_energy_std").to_numpy() > 0).all()
+    free = generate("-n", "6", "--genes-only", "--out", tmp_path / "free")
+    assert free.exit_code == 0
+    known = predict(CrystalTable.read(tmp_path / "free/crystals.parquet"), "gene-encoder-mp20")
+    assert np.mean(table.column("formation_energy")) < np.mean(known.column("formation_energy"))
+    summary = json.loads((tmp_path / "out/summary.json").read_text())
+    assert summary["conditions"] == {"targets": [{"property": "formation_energy", "high": -1.0, "strength": 2.0}]}
+    assert (
+        summary["off_target"] == summary["attempts"] - summary["crystals"] - summary["duplicates"] - summary["forced"]
+    )
+    assert generate(*options, "--out", tmp_path / "again").exit_code == 0
+    assert CrystalTable.read(tmp_path / "again/crystals.parquet") == table
+
+
 def test_templates_and_partial_crystals_hold(generate, tmp_path):
     assert generate("-n", "4", "--template", "A2B_tP6_136_f_a", "--out", tmp_path / "rutiles").exit_code == 0
     rutiles = CrystalTable.read(tmp_path / "rutiles/crystals.parquet")
@@ -154,6 +176,9 @@ def test_a_dry_run_counts_and_writes_nothing(generate, tmp_path):
         (["--formula", "LiO", "--sites", "1"], ""),
         (["--formula", "LiO", "--z", "1", "--max-atoms", "1"], ""),
         (["--space-group", "999"], "999"),
+        (["--target", "formation_energy"], "NAME=LOW:HIGH"),
+        (["--target", "colour=1:2"], "there is no predictor 'colour'"),
+        (["--target", "formation_energy=:1", "--strength", "0"], "strength of a target is 0"),
         (["--template", "nonsense"], "neither a file that exists nor a prototype label"),
         (["--partial", "nowhere.cif"], "nowhere.cif does not exist"),
     ],

@@ -90,6 +90,8 @@ def baseline(
     sites: types.Sites = None,
     max_atoms: types.MaxAtoms = None,
     template: types.Template = None,
+    target: types.Target = None,
+    strength: types.Strength = 1.0,
     seed: types.Seed = 0,
     draw: Annotated[
         Draw, typer.Option("--draw", help="Decoration: all elements alike, or as often as known crystals hold them.")
@@ -116,6 +118,8 @@ def baseline(
         sites=sites,
         max_atoms=max_atoms,
         template=template,
+        targets=target,
+        strength=strength,
     )
     if name is Name.ion_exchange and draw is not Draw.uniform:
         raise InputError(f"--draw {draw.value} is for decoration; ion exchange draws by its learnt likelihood")
@@ -246,6 +250,6 @@ def _show(result: GenerateResult, out: Path, seconds: float) -> None:
 def _counts(result: GenerateResult) -> str:
     """What became of the genes that are no crystals of the table."""
     summary = result.summary
-    parts = {"of forced higher symmetry": summary.forced, "known": summary.not_novel}
+    parts = {"off target": summary.off_target, "of forced higher symmetry": summary.forced, "known": summary.not_novel}
     told = ", ".join(f"{count:,} {name}" for name, count in parts.items() if count)
     return f"{summary.attempts:,} distinct charge-balanced genes{f' ({told} left out)' if told else ''}"

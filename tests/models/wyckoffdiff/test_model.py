@@ -16,9 +16,10 @@ from aristotype.models.wyckoffdiff._chain import Chain, draw_with_totals
 from aristotype.models.wyckoffdiff._noise import Step
 from aristotype.models.wyckoffdiff._occupation import Occupation
 from aristotype.models.wyckoffdiff._plan import Plan
+from aristotype.models.wyckoffdiff._sizes import sizes_of
 from aristotype.symmetry import NUM_GROUPS
 from aristotype.training import TrainingConfig
-from tests.models.wyckoffdiff.small import everything, tiny_model
+from tests.models.wyckoffdiff.small import TOLD, everything, tiny_model
 from tests.random_genes import random_genes
 
 VOCABULARY = (3, 8, 26)
@@ -30,6 +31,21 @@ def _short_blocks(monkeypatch):
 
 
 def exact(model: WyckoffDiff, number: int) -> tuple[np.ndarray, GeneBatch]:
+    """p(occupation) of all occupations of a group: what is told is kept, or told anew after `PATIENCE` chains."""
+    if not model.config.told_sizes:
+        return exact_told(model, number, (0, 0))
+    weights = model.size_probabilities(np.array([number]))[0]
+    total = 0.0
+    for sizes in zip(*np.nonzero(weights), strict=True):
+        chance, genes = exact_told(model, number, sizes)
+        kept = chance * (np.minimum(sizes_of(genes), np.array(weights.shape) - 1) == sizes).all(axis=1)
+        if kept.sum():
+            ends = 1 - (1 - kept.sum()) ** _sampler.PATIENCE
+            total = total + weights[sizes] * ends * kept / kept.sum()
+    return total / total.sum(), genes
+
+
+def exact_told(model: WyckoffDiff, number: int, sizes: tuple[int, int]) -> tuple[np.ndarray, GeneBatch]:
     """p(occupation) of all occupations of a group, by summing over all chains of zeros that grow."""
     layout, all_of_them, genes = everything(model, number)
     n, elements = len(layout), len(model.config.elements)
@@ -48,7 +64,7 @@ def exact(model: WyckoffDiff, number: int) -> tuple[np.ndarray, GeneBatch]:
             noisy = Occupation(fixed=fixed[state], free=free[state].view(-1, elements))
             time, before = visited[index].view(1), visited[index - 1].view(1)
             with torch.no_grad():
-                logs = model.log_x0(one, noisy, time)
+                logs = model.log_x0(one, noisy, time, torch.tensor([sizes]))
             p_fixed, p_free = model.reverse(
                 one, noisy, *logs, Step(kept=model.kept[time], kept_before=model.kept[before])
             )
@@ -81,8 +97,9 @@ def test_with_one_step_the_bound_is_exact_where_genes_have_one_description(numbe
     assert np.allclose(np.exp(bound[alone]), total[alone], rtol=2e-4, atol=1e-9)
 
 
-def test_the_bound_is_below_the_probability_and_near_it():
-    model = tiny_model((3,), 1, steps=3, spread=0.2, groups=[81])
+@pytest.mark.parametrize("told", [{}, {"told_sizes": True, "max_kinds": 1, "max_sites": 5}])
+def test_the_bound_is_below_the_probability_and_near_it(told):
+    model = tiny_model((3,), 1, steps=3, spread=0.2, groups=[81], **told)
     probability, genes = exact(model, 81)
     keys = np.array([key.hex() for key in gene_keys(genes).tolist()])
     _, first = np.unique(keys, return_index=True)
@@ -90,12 +107,16 @@ def test_the_bound_is_below_the_probability_and_near_it():
     bound = model.bound(genes.take(first))[0]
     assert (model.bound(genes.take(first))[0] == bound).all()
     # The mean over genes drawn from the model is below that of the truth, and not by much.
-    gap = (total * (np.log(total) - bound)).sum() + np.log(model.group_probabilities()[81])
-    assert 0 < gap < 2.0
+    fits = np.isfinite(bound)  # all but those of more sites than are told
+    assert fits.sum() > 10
+    gap = (total[fits] * (np.log(total[fits]) - bound[fits])).sum() / total[fits].sum()
+    gap += np.log(model.group_probabilities()[81])
+    assert 0 < gap < (10.0 if told else 2.0)  # what is told is not what a network of random weights does
 
 
-def test_draws_of_several_steps_follow_the_chain():
-    model = tiny_model((3, 8), 1, steps=3, groups=[1] * 50, spread=0.2)
+@pytest.mark.parametrize("told", [{}, TOLD])
+def test_draws_of_several_steps_follow_the_chain(told):
+    model = tiny_model((3, 8), 1, steps=3, groups=[1] * 50, spread=0.2, **told)
     probability, genes = exact(model, 1)
     n = 6000
     drawn = model.sample(n, Conditions(space_groups=1), seed=4, score=False).genes()
@@ -126,7 +147,8 @@ def test_nothing_that_left_zero_changes_on_the_way():
         return drawn(layout, noisy, *args)
 
     model.drawn = watched
-    chain = Chain(model, Plan.of(model, Conditions()), np.array([2, 47, 62, 139, 225] * 8), 0, np.arange(40), 0)
+    groups, told = np.array([2, 47, 62, 139, 225] * 8), np.zeros((40, 2), np.int64)
+    chain = Chain(model, Plan.of(model, Conditions()), groups, told, 0, np.arange(40), 0)
     chain.run()
     assert len(seen) == 7
     for early, late in pairwise(seen):
@@ -207,13 +229,13 @@ CASES = [
 ]
 
 
-@pytest.mark.parametrize("prior", ["zeros", "marginal"])
+@pytest.mark.parametrize(("prior", "told"), [("zeros", {}), ("zeros", TOLD), ("marginal", {})])
 @pytest.mark.parametrize("conditions", CASES, ids=range(len(CASES)))
-def test_nothing_outside_the_conditions_is_drawn(conditions, prior):
+def test_nothing_outside_the_conditions_is_drawn(conditions, prior, told):
     if prior != "zeros" and conditions.formula is not None:
         pytest.skip("what is there does not stay: a formula is met by chance alone")
     groups = [number for number in (62, 164, 166, 216, 221, 225) for _ in range(30)]
-    model = tiny_model(VOCABULARY, 2, groups=groups, spread=0.2, prior=prior)
+    model = tiny_model(VOCABULARY, 2, groups=groups, spread=0.2, prior=prior, **told)
     table = model.sample(8, conditions, seed=0, score=False)
     genes = table.genes()
     assert genes.legal().all()
@@ -291,6 +313,8 @@ def test_counts_with_given_sums_are_the_conditional_distribution():
         ({"elements": (8, 3)}, "increasing order"),
         ({"elements": (3, 110)}, "features are known from 1 to 103"),
         ({"group_smoothing": 0.0}, "group_smoothing"),
+        ({"max_sites": -1}, "max_sites is -1"),
+        ({"network": "gnn", "told_sizes": True}, "told no sizes"),
     ],
 )
 def test_configurations_that_make_no_sense_are_refused(changes, message):
@@ -298,7 +322,7 @@ def test_configurations_that_make_no_sense_are_refused(changes, message):
         WyckoffDiffConfig(**changes)
 
 
-KINDS = [{}, {"network": "gnn", "loss": "published"}, {"prior": "marginal", "loss": "balanced"}]
+KINDS = [{}, {"network": "gnn", "loss": "published", "told_sizes": False}, {"prior": "marginal", "loss": "balanced"}]
 
 
 @pytest.mark.parametrize("changes", KINDS, ids=range(3))
@@ -328,6 +352,6 @@ def test_training_lowers_the_bound_and_ends_in_a_checkpoint(tmp_path, changes):
 def test_training_genes_that_the_model_cannot_write_are_refused(tmp_path):
     genes = GeneBatch.from_lists([1, 1], [[8, 8, 8], [8]], [[0, 0, 0], [0]])
     config = WyckoffDiffConfig(width=16, layers=1, heads=2, max_count=2)
-    with pytest.raises(InputError, match=r"gene 0 .* more than 2 sites of one element on one position"):
+    with pytest.raises(InputError, match=r"gene 0 .* beyond what the model writes \(2 sites of one element"):
         fit(config, genes, genes, TrainingConfig(epochs=1), tmp_path / "run")
     assert not (tmp_path / "run").exists()

@@ -13,6 +13,7 @@ from aristotype.crystal import GeneBatch, canonical_genes, equivalents, gene_key
 from aristotype.models.blocks import uniforms
 from aristotype.models.wyckoffdiff._noise import Step
 from aristotype.models.wyckoffdiff._occupation import Layout
+from aristotype.models.wyckoffdiff._sizes import sizes_of
 from aristotype.symmetry import tables
 from aristotype.training import to_device
 
@@ -38,13 +39,17 @@ def bounds(model: WyckoffDiff, genes: GeneBatch, evaluations: int) -> tuple[Floa
     order = np.argsort(tables().num_positions[genes.space_group], kind="stable")
     steps = min(evaluations, model.config.steps)
     known = np.log(model.group_probabilities()[genes.space_group]) + np.log(count)
+    sizes = sizes_of(genes)
+    if model.config.told_sizes:
+        told = model.size_probabilities(genes.space_group)
+        known += np.log(told[np.arange(len(genes)), sizes[:, 0], sizes[:, 1]])
     for rows in np.array_split(order, max(1, len(order) // _ROWS)) if len(order) else []:
         chance = uniforms(_SEED, keys[rows], _CHOICES, 2 * steps)
         parts = np.empty((steps, len(rows)))
         for place in range(steps):
             which = first[rows] + (chance[:, place] * count[rows]).astype(np.int64)
             at = ((place + chance[:, steps + place]) * model.config.steps / steps).astype(np.int64) + 1
-            parts[place] = _terms(model, described.take(which), keys[rows], at, place)
+            parts[place] = _terms(model, described.take(which), sizes[rows], keys[rows], at, place)
         scale = model.config.steps / steps
         value[good[rows]] = known[rows] - scale * parts.sum(axis=0)
         if steps > 1:
@@ -53,7 +58,14 @@ def bounds(model: WyckoffDiff, genes: GeneBatch, evaluations: int) -> tuple[Floa
 
 
 @torch.no_grad()
-def _terms(model: WyckoffDiff, genes: GeneBatch, keys: NDArray[np.uint64], at: NDArray[np.int64], place: int) -> Floats:
+def _terms(
+    model: WyckoffDiff,
+    genes: GeneBatch,
+    sizes: NDArray[np.int64],
+    keys: NDArray[np.uint64],
+    at: NDArray[np.int64],
+    place: int,
+) -> Floats:
     """(n,) nats that step `at` (n,) of the chain costs, for one draw of the noise."""
     layout, truth = to_device(model.occupation(genes), model.kept.device)
     visited = model.visited().to(model.kept.device)
@@ -61,7 +73,7 @@ def _terms(model: WyckoffDiff, genes: GeneBatch, keys: NDArray[np.uint64], at: N
     time, before = visited[index], visited[index - 1]
     draws = torch.from_numpy(uniforms(_SEED, keys, place, layout.length * len(model.config.elements)))
     noisy = model.noised(layout, truth, time, Draws(layout, draws))
-    fixed, free = model.log_x0(layout, noisy, time)
+    fixed, free = model.log_x0(layout, noisy, time, torch.from_numpy(sizes).to(model.kept.device))
     step = Step(kept=model.kept[time], kept_before=model.kept[before])
     on_fixed, on_free = model.divergences(layout, truth, noisy, fixed, free, step)
     cost = on_fixed.new_zeros(len(layout), dtype=torch.float64)

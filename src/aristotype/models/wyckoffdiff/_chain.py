@@ -30,13 +30,15 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
     Ints = NDArray[np.int64]
 
-_FILL = 1  # of the random numbers of an attempt: 0 is the group, from 3 on come the steps
+_FILL = 1  # of the random numbers of an attempt: 0 is the group, 2 the sizes, from 3 on come the steps
 
 
 class Chain:
     """Some rows on their way from noise to genes."""
 
-    def __init__(self, model: WyckoffDiff, plan: Plan, group: Ints, seed: int, rows: Ints, purpose: int) -> None:
+    def __init__(
+        self, model: WyckoffDiff, plan: Plan, group: Ints, sizes: Ints, seed: int, rows: Ints, purpose: int
+    ) -> None:
         self.model, self.plan, self.seed, self.rows, self.purpose = model, plan, seed, rows, purpose
         device = model.kept.device
         self.layout: Layout = to_device(Layout.of(group), device)
@@ -51,6 +53,7 @@ class Chain:
         self.elements = torch.from_numpy(plan.elements).to(device)
         self.totals = self._template_totals(device)
         self.fixed_known, self.free_known = self._known_sites(device)
+        self.sizes = torch.from_numpy(sizes).to(device)
 
     def run(self) -> GeneBatch:
         """The genes."""
@@ -61,7 +64,7 @@ class Chain:
             for index in range(len(visited) - 1, 0, -1):
                 time = visited[index].expand(len(self.layout))
                 before = visited[index - 1].expand(len(self.layout))
-                fixed, free = model.log_x0(self.layout, state, time)
+                fixed, free = model.log_x0(self.layout, state, time, self.sizes)
                 if not self.plan.free:
                     fixed, free = self._masked(state, fixed, free)
                 step = Step(kept=model.kept[time], kept_before=model.kept[before])

@@ -27,6 +27,9 @@ class WyckoffDiffConfig:
     timesteps: int = 1000  # of the noise
     steps: int = 50  # that a sample takes, and that the bound counts; evenly spread over those of the noise
     loss: str = "bound"  # what is minimised
+    told_sizes: bool = True  # whether the transformer is told how many elements and sites there will be
+    max_kinds: int = 0  # most different elements of a gene that are told; 0 stands for those of the data
+    max_sites: int = 0  # the same of sites
     elements: tuple[int, ...] = ()  # vocabulary, atomic numbers in increasing order
     max_count: int = 0  # most sites of one element on one position with free parameters
     group_smoothing: float = 0.001  # share of p(space group) spread evenly over all 230
@@ -47,10 +50,13 @@ class WyckoffDiffConfig:
             )
         if not 0 <= self.dropout < 1:
             raise ConfigError(f"dropout is {self.dropout}; it must be at least 0 and below 1")
-        if self.max_count < 0:
-            raise ConfigError(
-                f"max_count is {self.max_count}; it must be at least 0, which stands for that of the data"
-            )
+        for name in ("max_count", "max_kinds", "max_sites"):
+            if getattr(self, name) < 0:
+                raise ConfigError(
+                    f"{name} is {getattr(self, name)}; it must be at least 0, which stands for that of the data"
+                )
+        if self.told_sizes and self.network == "gnn":
+            raise ConfigError("the published network is told no sizes; set told_sizes to false with network gnn")
         if not 0 < self.group_smoothing <= 0.002:
             raise ConfigError(f"group_smoothing is {self.group_smoothing}; it must be above 0 and at most 0.002")
         if list(self.elements) != sorted(set(self.elements)):

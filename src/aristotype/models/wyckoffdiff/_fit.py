@@ -51,8 +51,8 @@ def fit(
         calibrate_best: nothing in this family is calibrated.
 
     Raises:
-        InputError: a training gene is not legal, or has more sites of one element on one position than the model
-            writes, or an element outside the vocabulary; no validation gene is left.
+        InputError: a training gene is not legal, or larger than what the model writes, or has an element outside the
+            vocabulary; no validation gene is left.
     """
     del calibrate_best
     if isinstance(model, WyckoffDiffConfig):
@@ -64,8 +64,8 @@ def fit(
     beyond = np.flatnonzero(~fitted.can_hold(train_genes))
     if len(beyond):
         raise InputError(
-            f"gene {beyond[0]} of the training table is not legal, or has more than {fitted.config.max_count} sites of "
-            "one element on one position; leave such rows out, or train a fresh model with a larger max_count"
+            f"gene {beyond[0]} of the training table is not legal, or beyond what the model writes ({fitted.limits}); "
+            "leave such rows out, or train a fresh model with max_count, max_kinds and max_sites of 0, the data's own"
         )
     mean = float(tables().num_positions[train_genes.space_group].mean())
     source = OccupationSource(

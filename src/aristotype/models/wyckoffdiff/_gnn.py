@@ -90,8 +90,9 @@ class WyckoffGNN(nn.Module):
         self.free_out = _perceptron(width, 2 * width, elements * count)
         self.shape = (elements, count)
 
-    def forward(self, layout: Layout, occupation: Occupation, time: Tensor) -> tuple[Tensor, Tensor]:
-        """Logits (F, N + 1) and (M, N, P + 1) of x_0, given x_t and t (n,)."""
+    def forward(self, layout: Layout, occupation: Occupation, time: Tensor, sizes: Tensor) -> tuple[Tensor, Tensor]:
+        """Logits (F, N + 1) and (M, N, P + 1) of x_0, given x_t and t (n,); sizes are not looked at."""
+        del sizes
         places = layout.exists.flatten().nonzero()[:, 0]
         n, length = layout.exists.shape
         h = self.element_in.weight.new_zeros(n * length, self.element_in.embedding_dim)

@@ -1,11 +1,13 @@
 """WyckoffDiff: discrete diffusion of what is on the positions of a space group.
 
-    p(gene) = p(G) sum over equivalent descriptions of p(occupation | G)
+    p(gene) = p(G) sum over numbers of elements and sites of p(numbers | G)
+              sum over equivalent descriptions of p(occupation | G, numbers)
 
 Source: Kelvinius et al., arXiv:2502.06485. Notable, against the published implementation:
 - the last step is taken, and its draw cannot be empty: every gene is legal, and the bound accounts for that;
 - counts go as far as those of the training genes, and elements are theirs;
 - p(G) is smoothed, so that all 230 groups can be asked for, and positions are known by features that groups share;
+- numbers of elements and sites are drawn first, and told to the chain;
 - a sample may take fewer steps than the noise has; the bound is that of the chain that is sampled.
 """
 
@@ -47,7 +49,9 @@ from aristotype.models.wyckoffdiff._occupation import (
     largest_count,
     occupation_of,
 )
+from aristotype.models.wyckoffdiff._sizes import counted, size_probabilities, sizes_of, sizes_on
 from aristotype.models.wyckoffdiff._source import OccupationBatch
+from aristotype.symmetry import NUM_GROUPS
 
 if TYPE_CHECKING:
     from aristotype.models.wyckoffdiff._plan import Plan
@@ -63,6 +67,7 @@ class WyckoffDiff(CountedModel):
     fixed_prior: Tensor
     free_prior: Tensor
     kept: Tensor
+    size_counts: Tensor  # genes of each group by different elements and sites; empty where they are not told
 
     def __init__(self, config: WyckoffDiffConfig, train_keys: NDArray[np.uint8] | None = None) -> None:
         """A model with fresh weights; `train_keys` (n, 16) are keys of the training genes, hands merged."""
@@ -77,13 +82,24 @@ class WyckoffDiff(CountedModel):
             fixed[0], free[:, 0] = 1.0, 1.0
         self.register_buffer("fixed_prior", fixed)
         self.register_buffer("free_prior", free)
+        shape = (NUM_GROUPS + 1, config.max_kinds + 1, config.max_sites + 1) if config.told_sizes else (0, 0, 0)
+        self.register_buffer("size_counts", torch.zeros(shape, dtype=torch.int32))
         self.register_buffer("kept", schedule(config.timesteps), persistent=False)
 
     @classmethod
     def for_training(cls, config: WyckoffDiffConfig, genes: GeneBatch) -> Self:
         """A fresh model; vocabulary, largest count, group frequencies and marginals come from the training genes."""
         most = config.max_count or max(1, int(largest_count(genes).max(initial=1)))
-        model = cls(replace(config, elements=elements_of(genes), max_count=most))
+        largest = sizes_of(genes).max(axis=0, initial=1).tolist()
+        model = cls(
+            replace(
+                config,
+                elements=elements_of(genes),
+                max_count=most,
+                max_kinds=config.max_kinds or largest[0],
+                max_sites=config.max_sites or largest[1],
+            )
+        )
         model._learn_counts(genes)
         fixed, free = marginals(model, genes)
         if config.prior == "marginal":
@@ -94,9 +110,30 @@ class WyckoffDiff(CountedModel):
             model.network.free_bias.data.copy_(free.clamp(min=1e-6).log())
         return model
 
+    def _learn_counts(self, genes: GeneBatch) -> None:
+        super()._learn_counts(genes)
+        if self.config.told_sizes:
+            some = genes.take(np.flatnonzero(self.can_hold(genes)))
+            self.size_counts.copy_(counted(some, NUM_GROUPS, self.config.max_kinds, self.config.max_sites))
+
     def can_hold(self, genes: GeneBatch) -> NDArray[np.bool_]:
-        """(n,) whether genes are legal and no count is above the largest one of the model."""
-        return genes.legal() & (largest_count(genes) <= self.config.max_count)
+        """(n,) whether genes are legal and no number of theirs is above the largest one of the model."""
+        fits = genes.legal() & (largest_count(genes) <= self.config.max_count)
+        if self.config.told_sizes:
+            fits &= (sizes_of(genes) <= (self.config.max_kinds, self.config.max_sites)).all(axis=1)
+        return fits
+
+    @property
+    def limits(self) -> str:
+        """What a gene may have at most, in words."""
+        text = f"{self.config.max_count} sites of one element on one position"
+        if self.config.told_sizes:
+            text += f", {self.config.max_kinds} different elements, {self.config.max_sites} sites"
+        return text
+
+    def size_probabilities(self, group: NDArray[np.integer]) -> NDArray[np.float64]:
+        """p(different elements, sites | group), (n, max_kinds + 1, max_sites + 1), where they are told."""
+        return size_probabilities(self.size_counts.cpu().numpy(), group)
 
     def occupation(self, genes: GeneBatch) -> tuple[Layout, Occupation]:
         """Genes that the model can hold, as variables on its device."""
@@ -113,7 +150,8 @@ class WyckoffDiff(CountedModel):
         time = (spread * steps).long().clamp(max=steps - 1) + 1
         layout, truth = batch.layout, batch.occupation
         noisy = self.noised(layout, truth, time, torch.rand_like)
-        fixed, free = self.log_x0(layout, noisy, time)
+        present, sites = sizes_on(layout, truth)
+        fixed, free = self.log_x0(layout, noisy, time, torch.stack([present.sum(dim=1), sites], dim=1))
         if self.config.loss == "bound":
             step = Step(kept=self.kept[time], kept_before=self.kept[time - 1])
             parts = [steps * part.sum() for part in self.divergences(layout, truth, noisy, fixed, free, step)]
@@ -138,9 +176,9 @@ class WyckoffDiff(CountedModel):
 
     # Steps of the chain
 
-    def log_x0(self, layout: Layout, noisy: Occupation, time: Tensor) -> tuple[Tensor, Tensor]:
-        """Log-probabilities (F, N + 1) and (M, N, P + 1) in nats of x_0, given x_t and t (n,)."""
-        fixed, free = self.network(layout, noisy, time)
+    def log_x0(self, layout: Layout, noisy: Occupation, time: Tensor, sizes: Tensor) -> tuple[Tensor, Tensor]:
+        """Log-probabilities (F, N + 1) and (M, N, P + 1) in nats of x_0, given x_t, t (n,) and what is told (n, 2)."""
+        fixed, free = self.network(layout, noisy, time, sizes)
         return functional.log_softmax(fixed.float(), dim=-1), functional.log_softmax(free.float(), dim=-1)
 
     def noised(self, layout: Layout, truth: Occupation, time: Tensor, uniform: Any) -> Occupation:

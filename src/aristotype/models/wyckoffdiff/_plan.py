@@ -104,8 +104,8 @@ class Plan:
                 asked &= np.arange(231) == number
         if self.known is not None and not model.can_hold(self.known)[0]:
             raise InfeasibleConditionsError(
-                "the partial crystal has a position without freedom twice, or more than "
-                f"{model.config.max_count} sites of one element on one position, which this model does not write"
+                "the partial crystal has a position without freedom twice, or is beyond what this model writes: "
+                f"{model.limits}"
             )
         self._check_template()
         possible = np.array([bool(ok) and self._holds(number) for number, ok in enumerate(asked.tolist())])
@@ -164,6 +164,29 @@ class Plan:
     def most_units(self) -> int:
         """Most formula units of a primitive cell."""
         return self.units()[-1]
+
+    def size_weights(self, probabilities: Floats) -> Floats:
+        """Of p(different elements, sites | group) (n, K, S) what the conditions leave; beyond K and S their largest.
+
+        Required elements are not looked at: they are met by drawing again, so that draws follow the model.
+        """
+        asked = self.conditions
+        kinds, sites = np.indices(probabilities.shape[1:])
+        most_kinds, most_sites = kinds.max(), sites.max()
+        least, most, wanted = 1, int(self.elements.sum()), asked.num_sites
+        if asked.formula is not None:
+            least = most = len(asked.formula)
+        if self.template is not None:
+            wanted = int(self.template.num_sites[0])
+        least_sites = 1
+        if self.known is not None:
+            least = max(least, len(np.unique(self.known.elements[self.known.elements > 0])))
+            least_sites = int(self.known.num_sites[0])
+        good = (kinds >= min(least, most_kinds)) & (kinds <= most) & (kinds <= sites)
+        good &= sites >= min(max(least_sites, least), most_sites)
+        if wanted is not None:
+            good &= sites == min(wanted, most_sites)
+        return np.where(good, probabilities, 0.0)
 
     def satisfied(self, genes: GeneBatch) -> Bools:
         """(n,) which genes are as asked."""
