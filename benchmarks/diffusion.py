@@ -31,7 +31,8 @@ from aristotype.symmetry import tables
 from aristotype.training import load_config
 torch.set_num_threads(int(sys.argv[4]))
 network, steps, batch = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
-paper = {"network": "gnn", "width": 256, "layers": 3, "loss": "published", "told_sizes": False} if network == "gnn" else {}
+paper = {"network": "gnn", "width": 256, "layers": 3, "loss": "published", "told_sizes": False}
+paper = paper if network == "gnn" else {}
 genes = load_dataset("mp_20", "train").genes()
 torch.manual_seed(0)
 learner = WyckoffDiff.for_training(WyckoffDiffConfig(**paper), genes).train()
