@@ -94,6 +94,15 @@ def test_gaps_are_the_same_in_every_cell_of_a_crystal(seed, edges, repeats):
     assert found == pytest.approx(brute if brute > 5.0 else 0.0, abs=1e-6)
 
 
+@pytest.mark.parametrize("limit", [1e-6, 0.01, 0.5, 2.0])
+def test_gaps_above_small_limits_are_found_in_bounded_memory(limit):
+    rng = np.random.default_rng(0)
+    coords = rng.random((2000, 3))
+    coords[:, 2] *= 0.9  # 6 Angstrom of 60
+    found = widest_gap(np.eye(3) * 60.0, coords, limit)
+    assert found == pytest.approx(60.0 * (1 - coords[:, 2].max() + coords[:, 2].min()))
+
+
 def test_limits_can_be_raised():
     slab, _ = CASES["slab"]
     assert len(encode(slab, max_gap=None)) == 1

@@ -8,7 +8,6 @@ import pytest
 from aristotype.crystal import Conditions, GeneBatch, template_keys
 from aristotype.models.wyckoff_transformer import WyckoffTransformer, calibrated
 from aristotype.models.wyckoff_transformer._calibration import _balanced, share_moments
-from aristotype.models.wyckoff_transformer._memory import num_distinct
 from aristotype.models.wyckoff_transformer._model import MOST_REJECTED
 from tests.models.worlds import all_genes, closed_world, frequencies
 
@@ -51,7 +50,7 @@ def test_templates_keep_their_probability(model, world):
     """Training genes give way to other genes of their own template and number of elements."""
     parts = model.log_prob_parts(world)
     given = np.exp(parts["elements"] + parts["known"])
-    cell = np.column_stack([model.memory.find(world), num_distinct(world)])
+    cell = np.column_stack([model.memory.find(world), world.num_elements])
     _, where = np.unique(
         np.column_stack([template_keys(world).view(np.int64).reshape(-1, 2), cell]), axis=0, return_inverse=True
     )

@@ -20,7 +20,6 @@ from aristotype.models.blocks._limits import (
 )
 from aristotype.models.wyckoff_transformer import _model as model_module
 from aristotype.models.wyckoff_transformer._elements import assignment_mask, following_on_letter, site_mask
-from aristotype.models.wyckoff_transformer._memory import num_distinct
 from aristotype.models.wyckoff_transformer._rules import FormulaRule, OpenRule
 from aristotype.symmetry import space_group
 from tests.models.worlds import VOCABULARY, model_of_all_groups, tiny_model, training_genes
@@ -201,7 +200,7 @@ def test_decoding_step_by_step_is_the_whole_pass(member):
     group = torch.from_numpy(genes.space_group.astype(np.int64))
     wyckoffs = torch.from_numpy(genes.wyckoffs.astype(np.int64))
     elements = torch.from_numpy(np.searchsorted(VOCABULARY, genes.elements))
-    kinds = torch.from_numpy(num_distinct(genes))
+    kinds = torch.from_numpy(genes.num_elements)
     assert sites[0] > 12
     assert sites[-1] == 1
     state = network.start_decoding(group, wyckoffs.clamp(min=0), kinds, sites)
@@ -228,7 +227,7 @@ def test_numbers_of_elements_have_a_distribution():
 
 def test_numbers_of_elements_are_counted():
     genes = training_genes()
-    assert num_distinct(genes).tolist() == [len(set(row) - {0}) for row in genes.elements.tolist()]
+    assert genes.num_elements.tolist() == [len(set(row) - {0}) for row in genes.elements.tolist()]
 
 
 def test_scores_do_not_depend_on_how_passes_are_cut(monkeypatch):

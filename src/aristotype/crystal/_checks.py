@@ -23,6 +23,7 @@ MAX_ATOMS = 5_000
 MAX_GAP = 10.0
 """Angstrom without any atom between two planes; more is a molecule or a slab (layered crystals reach 9)."""
 _MIN_VOLUME = 0.1  # cubic Angstrom; below it the three vectors lie in a plane
+_NUMBERS = 1 << 18  # of heights of atoms above planes that are held at once
 _PAIRWISE = 64  # atoms up to which all pairs are looked at; larger cells use a tree
 
 
@@ -137,18 +138,28 @@ def widest_gap(lattice: Floats, coords: Floats, limit: float) -> float:
     """
     change = reduce_cells(lattice[None])[0]
     vectors, inside = change @ lattice, coords @ np.linalg.inv(change)
-    reach = np.floor(np.linalg.norm(vectors, axis=1) / limit).astype(int)
+    widest = _gap_of_planes(vectors, inside, np.ones(3, int), 0.0)
+    # No gap is wider than the distance of its planes: those no further apart than what was found are not looked at.
+    reach = np.floor(np.linalg.norm(vectors, axis=1) / max(limit, widest)).astype(int)
+    widest = _gap_of_planes(vectors, inside, reach, max(limit, widest)) or widest
+    return widest if widest > limit else 0.0
+
+
+def _gap_of_planes(vectors: Floats, coords: Floats, reach: NDArray[np.int64], above: float) -> float:
+    """Widest gap above a limit (Angstrom) between planes of indices up to `reach` (3,); 0 if there is none."""
     indices = np.stack(np.meshgrid(*[np.arange(-r, r + 1) for r in reach], indexing="ij"), axis=-1).reshape(-1, 3)
     indices = indices[len(indices) // 2 + 1 :]  # one of each pair of opposite ones
     indices = indices[np.gcd.reduce(indices, axis=1) == 1]
     length = np.linalg.norm(indices @ np.linalg.inv(vectors).T, axis=1)
-    indices, length = indices[length * limit < 1.0], length[length * limit < 1.0]
-    if not len(indices):
-        return 0.0
-    ordered = np.sort(inside @ indices.T % 1.0, axis=0)
-    steps = np.diff(ordered, axis=0, append=ordered[:1] + 1.0)
-    widest = float((steps.max(axis=0) / length).max())
-    return widest if widest > limit else 0.0
+    near = length * above < 1.0
+    indices, length = indices[near], length[near]
+    widest = above
+    for some in np.array_split(np.argsort(length), -(-len(length) * len(coords) // _NUMBERS) or 1):
+        if len(some) and length[some[0]] * widest < 1.0:
+            ordered = np.sort(coords @ indices[some].T % 1.0, axis=0)
+            steps = np.diff(ordered, axis=0, append=ordered[:1] + 1.0)
+            widest = max(widest, float((steps.max(axis=0) / length[some]).max()))
+    return widest if widest > above else 0.0
 
 
 def _closest_pairs(lattice: Floats, coords: Floats) -> list[tuple[float, int, int]]:

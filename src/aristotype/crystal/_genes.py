@@ -43,6 +43,11 @@ class GeneBatch:
         return (self.wyckoffs >= 0).sum(axis=1)
 
     @property
+    def num_elements(self) -> NDArray[np.int64]:
+        """(n,) different elements of each gene."""
+        return (np.diff(np.sort(self.elements, axis=1), axis=1, prepend=0) > 0).sum(axis=1)
+
+    @property
     def multiplicities(self) -> NDArray[np.int64]:
         """(n, S) atoms of each site in the conventional cell, 0 where there is no site."""
         table = _padded_multiplicity()

@@ -19,10 +19,7 @@ NUM_ELEMENTS = 119
 
 def num_elements(genes: GeneBatch) -> Ints:
     """(n,) distinct elements of each gene."""
-    ordered = np.sort(genes.elements, axis=1)
-    first = np.ones(ordered.shape, dtype=bool)
-    first[:, 1:] = ordered[:, 1:] != ordered[:, :-1]
-    return (first & (ordered > 0)).sum(axis=1)
+    return genes.num_elements
 
 
 def conventional_atoms(genes: GeneBatch) -> Ints:

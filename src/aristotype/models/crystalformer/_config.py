@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from aristotype.errors import ConfigError
+from aristotype.models._settings import check_vocabulary
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,5 +38,4 @@ class GeometryConfig:
                 raise ConfigError(f"{name} is {getattr(self, name)}; it must be from 0.1 to 10")
         if not 0 <= self.dropout < 1:
             raise ConfigError(f"dropout is {self.dropout}; it must be at least 0 and below 1")
-        if list(self.elements) != sorted(set(self.elements)):
-            raise ConfigError("elements must be distinct atomic numbers in increasing order")
+        check_vocabulary(self.elements)

@@ -10,7 +10,6 @@ import torch
 from numpy.typing import NDArray
 
 from aristotype.crystal import GeneBatch, gene_keys
-from aristotype.models.wyckoff_transformer._memory import num_distinct
 from aristotype.models.wyckoff_transformer._model import WyckoffTransformer
 from aristotype.symmetry import mirror_image, tables
 
@@ -113,7 +112,7 @@ def known_mass(model: WyckoffTransformer, train_genes: GeneBatch) -> NDArray[np.
     found = model.memory.find(genes)
     genes, found = genes.take(np.flatnonzero(found >= 0)), found[found >= 0]
     out = np.zeros(model.memory.distinct.shape)
-    np.add.at(out, (found, num_distinct(genes)), np.exp(model.log_elements(genes)))
+    np.add.at(out, (found, genes.num_elements), np.exp(model.log_elements(genes)))
     return np.minimum(out, 1.0)
 
 

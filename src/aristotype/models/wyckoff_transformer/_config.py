@@ -5,9 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from aristotype.errors import ConfigError
-
-HEAVIEST = 103
-"""Atomic number of the last element that has features (see `models.blocks.element_features`)."""
+from aristotype.models._settings import HEAVIEST, check_counted
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,12 +51,4 @@ class WyckoffTransformerConfig:
             raise ConfigError(f"known_rejection is {self.known_rejection}; it must be at least 0 and below 1")
         if not 0 <= self.substitution < 1:
             raise ConfigError(f"substitution is {self.substitution}; it must be at least 0 and below 1")
-        if not 0 < self.group_smoothing <= 0.002:
-            raise ConfigError(f"group_smoothing is {self.group_smoothing}; it must be above 0 and at most 0.002")
-        if list(self.elements) != sorted(set(self.elements)):
-            raise ConfigError("elements must be distinct atomic numbers in increasing order")
-        if self.elements and not 1 <= self.elements[0] <= self.elements[-1] <= HEAVIEST:
-            raise ConfigError(
-                f"elements go from {self.elements[0]} to {self.elements[-1]}; features are known from 1 to {HEAVIEST}, "
-                "so leave out what lies beyond"
-            )
+        check_counted(self.elements, self.group_smoothing, heaviest=HEAVIEST)

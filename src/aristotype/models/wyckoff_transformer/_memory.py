@@ -63,7 +63,7 @@ class TemplateMemory:
         counts = np.bincount(inverse, minlength=len(first))
         letters = templates.wyckoffs.T[::-1]
         order = np.lexsort([*letters, templates.space_group])
-        kinds, sites = num_distinct(genes), genes.num_sites
+        kinds, sites = genes.num_elements, genes.num_sites
         size = int(kinds.max(initial=1)) + 1
         distinct = np.zeros((len(first), size), dtype=np.int64)
         by_sites = np.zeros((int(sites.max(initial=1)) + 1, size), dtype=np.int64)
@@ -182,15 +182,6 @@ class TemplateMemory:
     @cached_property
     def _rows_by_key(self) -> dict[bytes, int]:
         return {key: row for row, key in enumerate(template_keys(self.templates).tolist())}
-
-
-def num_distinct(genes: GeneBatch) -> NDArray[np.int64]:
-    """(n,) number of different elements of each gene."""
-    ordered = np.sort(genes.elements, axis=1)
-    if ordered.shape[1] == 0:
-        return np.zeros(len(genes), dtype=np.int64)
-    first = np.column_stack([ordered[:, :1] > 0, (ordered[:, 1:] != ordered[:, :-1]) & (ordered[:, 1:] > 0)])
-    return first.sum(axis=1)
 
 
 def _fitted(counts: NDArray[np.int64], rows: int, width: int) -> NDArray[np.int64]:

@@ -52,7 +52,7 @@ from aristotype.models._parts import (
 from aristotype.models._targets import meets_targets
 from aristotype.models.wyckoff_transformer._config import WyckoffTransformerConfig
 from aristotype.models.wyckoff_transformer._elements import ElementNetwork
-from aristotype.models.wyckoff_transformer._memory import TemplateMemory, num_distinct
+from aristotype.models.wyckoff_transformer._memory import TemplateMemory
 from aristotype.models.wyckoff_transformer._writer import TemplateWriter
 from aristotype.symmetry import tables
 from aristotype.training import fit_to_template, save_checkpoint, to_dict
@@ -311,7 +311,7 @@ class WyckoffTransformer(nn.Module):
             parts["template"][legal] = self.memory.log_prob(kept, found, self.log_writer(kept, found))
             distinct = self.memory.distinct_probabilities(found, kept.num_sites, len(self.config.elements))
             with np.errstate(divide="ignore"):
-                parts["distinct"][legal] = np.log(distinct[np.arange(len(kept)), num_distinct(kept)])
+                parts["distinct"][legal] = np.log(distinct[np.arange(len(kept)), kept.num_elements])
             parts["elements"][legal] = self.log_elements(kept)
             parts["known"][legal] = self.known_correction(kept, found)
             parts["total"][legal] = sum(parts[name][legal] for name in _PARTS)
@@ -342,7 +342,7 @@ class WyckoffTransformer(nn.Module):
         1 / (1 - r m) for all, so that templates keep their probability and training genes recur as often as they do in
         held-out data.
         """
-        rejected, mass = self.rejection(found, num_distinct(genes))
+        rejected, mass = self.rejection(found, genes.num_elements)
         return np.log1p(-rejected) * self.is_known(genes) - np.log1p(-rejected * mass)
 
     @torch.no_grad()

@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from aristotype.errors import ConfigError
+from aristotype.models._settings import HEAVIEST, check_counted
 
-HEAVIEST = 103
-"""Atomic number of the last element that has features (see `models.blocks.element_features`)."""
 PRIORS = ("zeros", "marginal", "uniform")
 LOSSES = ("bound", "balanced", "published")
 NETWORKS = ("transformer", "gnn")
@@ -57,12 +56,4 @@ class WyckoffDiffConfig:
                 )
         if self.told_sizes and self.network == "gnn":
             raise ConfigError("the published network is told no sizes; set told_sizes to false with network gnn")
-        if not 0 < self.group_smoothing <= 0.002:
-            raise ConfigError(f"group_smoothing is {self.group_smoothing}; it must be above 0 and at most 0.002")
-        if list(self.elements) != sorted(set(self.elements)):
-            raise ConfigError("elements must be distinct atomic numbers in increasing order")
-        if self.elements and not 1 <= self.elements[0] <= self.elements[-1] <= HEAVIEST:
-            raise ConfigError(
-                f"elements go from {self.elements[0]} to {self.elements[-1]}; features are known from 1 to {HEAVIEST}, "
-                "so leave out what lies beyond"
-            )
+        check_counted(self.elements, self.group_smoothing, heaviest=HEAVIEST)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from aristotype.errors import ConfigError
+from aristotype.models._settings import check_counted
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,7 +42,4 @@ class PaperConfig:
                 raise ConfigError(f"{name} is {getattr(self, name)}; it must be at least 1")
         if not 0 <= self.dropout < 1:
             raise ConfigError(f"dropout is {self.dropout}; it must be at least 0 and below 1")
-        if not 0 < self.group_smoothing <= 0.002:
-            raise ConfigError(f"group_smoothing is {self.group_smoothing}; it must be above 0 and at most 0.002")
-        if list(self.elements) != sorted(set(self.elements)):
-            raise ConfigError("elements must be distinct atomic numbers in increasing order")
+        check_counted(self.elements, self.group_smoothing)

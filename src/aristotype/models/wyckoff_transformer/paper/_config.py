@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from aristotype.errors import ConfigError
+from aristotype.models._settings import check_counted
 
 SiteOrder = Literal["any", "electronegativity"]
 KNOWN_SITES = (0, 1, 2, 3, 4, 6, 10)
@@ -52,7 +53,4 @@ class PaperConfig:
             raise ConfigError(f"site_order is {self.site_order!r}; it must be any or electronegativity")
         if not 0 < self.prefix_share <= 1:
             raise ConfigError(f"prefix_share is {self.prefix_share}; it must be above 0 and at most 1")
-        if not 0 < self.group_smoothing <= 0.002:
-            raise ConfigError(f"group_smoothing is {self.group_smoothing}; it must be above 0 and at most 0.002")
-        if list(self.elements) != sorted(set(self.elements)):
-            raise ConfigError("elements must be distinct atomic numbers in increasing order")
+        check_counted(self.elements, self.group_smoothing)
