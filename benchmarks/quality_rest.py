@@ -7,11 +7,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from aristotype.calculators import load_potential
 from aristotype.crystal import Conditions, CrystalTable, gene_keys
 from aristotype.evaluate import Hull, KnownKeys, geometry, heights, read_hull, stability
-from aristotype.realize import RelaxConfig, relax_failures, relax_rows
-from benchmarks import published
+from aristotype.realize import relax_failures
+from benchmarks import published, relaxing
 from benchmarks.core import Clock, Context, Outcome, Section
 from benchmarks.data import crystal_model, split
 from benchmarks.figures import GENERATED, REAL, save
@@ -21,7 +20,6 @@ Floats = NDArray[np.float64]
 GROUP = 225
 CRYSTALS = 200
 LIMIT = 0.1  # eV/atom
-BATCH = 20
 STATES = {"as drawn": "energy_start", "at rest within the symmetry": "energy_symmetric", "at rest, all free": "energy"}
 NAMES = {
     "joined": "labels and the calculator's energies",
@@ -35,11 +33,8 @@ def at_rest(context: Context) -> Outcome:
     """Energies above hull of crystals of group 225 before and after relaxation."""
     table = crystal_model(context).sample(CRYSTALS, Conditions(space_groups=[GROUP]), seed=context.seed, score=False)
     hull = read_hull(context.hull)
-    potential = load_potential("chgnet", "cpu")
     with Clock() as clock:
-        found = CrystalTable.concatenate(
-            [relax_rows(table[row : row + BATCH], potential, RelaxConfig()) for row in range(0, len(table), BATCH)]
-        )
+        found = relaxing.at_rest(table)
     above = {state: _heights(found, table, column, hull) for state, column in STATES.items()}
     kind = hull.default_kind
     path = save(_histogram(above["as drawn"][kind], above["at rest, all free"][kind]), context.images / "rest_225.png")

@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
-from aristotype.calculators import load_potential
 from aristotype.crystal import CrystalTable, gene_keys
-from aristotype.evaluate import Hull, KnownKeys, compositions, geometry, heights, read_hull, stability
-from aristotype.realize import RelaxConfig, realize, relax_rows
+from aristotype.evaluate import Hull, KnownKeys, compositions, read_hull
 from benchmarks.core import Clock, Context, Outcome, Section
 from benchmarks.data import encoder, sampled, split
 from benchmarks.intervals import median_text, share_text
+from benchmarks.novelty import first_novel
+from benchmarks.relaxing import energies_at_rest
 
-Floats = NDArray[np.float64]
 RELAXED = 100
 """Genes that are realised and relaxed in each arm."""
 POOL = 10
 """Genes ranked for each one that is relaxed."""
 LIMITS = (0.0, 0.1)  # eV/atom above hull
-BATCH = 20
 FLUORINE = 9
 
 
@@ -57,27 +54,11 @@ def _novel(context: Context) -> CrystalTable:
     """Novel and distinct genes of the model, in the order of the draw."""
     known = KnownKeys.of(split(context, "train").genes()).merged_genes
     table, _ = sampled(context.model, context.genes, context.seed)
-    keys = gene_keys(table.genes(), merge_enantiomorphs=True).tolist()
-    seen: set[bytes] = set(known)
-    rows = []
-    for row, key in enumerate(keys):
-        if key not in seen:
-            seen.add(key)
-            rows.append(row)
-    return table.take(rows)
+    return table.take(first_novel(gene_keys(table.genes(), merge_enantiomorphs=True).tolist(), known)[1])
 
 
 def _line(name: str, genes: CrystalTable, hull: Hull, seed: int) -> str:
-    above = np.full(len(genes), np.inf)
-    crystals = realize(genes, seed=seed, failures=[])
-    potential = load_potential("chgnet", "cpu")
-    found = CrystalTable.concatenate(
-        [relax_rows(crystals[row : row + BATCH], potential, RelaxConfig()) for row in range(0, len(crystals), BATCH)]
-    )
-    place = {row: number for number, row in enumerate(genes.ids)}
-    values = heights(stability(found, hull, min_distance=geometry(found).min_distance), "e_above_hull")
-    for row, value in zip(found.ids, values, strict=True):
-        above[place[row]] = value if np.isfinite(value) else np.inf
+    above = np.nan_to_num(energies_at_rest(genes, hull, "e_above_hull", seed=seed), nan=np.inf)
     stable = " | ".join(share_text(above <= limit) for limit in LIMITS)
     fluorides = float((genes.genes().elements == FLUORINE).any(axis=1).mean())
-    return f"| {name} | {len(found)} | {stable} | {median_text(above)} | {fluorides:.0%} |"
+    return f"| {name} | {len(genes)} | {stable} | {median_text(above)} | {fluorides:.0%} |"

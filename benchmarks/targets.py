@@ -10,22 +10,20 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from aristotype.calculators import load_potential
 from aristotype.crystal import Conditions, CrystalTable, PropertyTarget, gene_keys
 from aristotype.discover import make_baseline
-from aristotype.evaluate import KnownKeys, geometry, heights, read_hull, stability
+from aristotype.evaluate import KnownKeys, read_hull
 from aristotype.models import predictor_of
 from aristotype.models._targets import probability_in_range
-from aristotype.realize import RelaxConfig, realize, relax_rows
 from benchmarks.core import Clock, Context, Outcome, Section
 from benchmarks.data import model, split
 from benchmarks.figures import GENERATED, REAL, save
 from benchmarks.intervals import share_text
+from benchmarks.relaxing import energies_at_rest
 
 Floats = NDArray[np.float64]
 GENES = 500
 RELAXED = 100
-BATCH = 20
 HIGH = -2.5  # eV/atom, formation energy
 STRONG = 4.0  # strength of the last arm of each property; chains of diffusion would take an hour for it
 GAP = (1.0, 2.0)  # eV
@@ -118,16 +116,9 @@ def _arms(context: Context) -> Iterator[_Arm]:
 
 def _relaxed(genes: CrystalTable, context: Context) -> tuple[Floats, Floats]:
     """CHGNet's formation energies of the genes that relaxed, and what was predicted of them."""
-    hull = read_hull(context.hull)
-    crystals = realize(genes, seed=context.seed, failures=[])
-    potential = load_potential("chgnet", "cpu")
-    rows = range(0, len(crystals), BATCH)
-    parts = [relax_rows(crystals[row : row + BATCH], potential, RelaxConfig()) for row in rows]
-    found = CrystalTable.concatenate(parts)
-    energy = heights(stability(found, hull, min_distance=geometry(found).min_distance), "formation_energy")
-    before = dict(zip(genes.ids, predictor_of("formation_energy").predict(genes.genes())[0], strict=True))
+    energy = energies_at_rest(genes, read_hull(context.hull), "formation_energy", seed=context.seed)
     sound = np.isfinite(energy)
-    return energy[sound], np.array([before[row] for row in found.ids])[sound]
+    return energy[sound], predictor_of("formation_energy").predict(genes.genes())[0][sound]
 
 
 def _picture(arms: list[_Arm], energies: list[tuple[Floats, Floats]], path: Path) -> Path:

@@ -99,6 +99,10 @@ def test_every_command_has_help_with_examples(invoke, command):
         assert f"aristotype {command}" in " ".join(result.output.split())
 
 
+def test_names_in_square_brackets_are_no_markup(invoke):
+    assert "[model] and [training]" in " ".join(invoke("train", "--help").output.replace("│", " ").split())
+
+
 def test_no_arguments_show_the_help(invoke):
     assert "generate" in invoke().output
 

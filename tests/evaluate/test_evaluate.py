@@ -134,6 +134,17 @@ def test_a_summary_is_plain_and_every_figure_is_a_number_with_a_definition(judge
         assert metric["n"] > 0
 
 
+def test_formation_energies_that_a_table_brings_are_kept_aside(made, reference, hull):
+    brought = {"formation_energy": np.arange(len(made)) - 5.0, "formation_energy_std": np.full(len(made), 0.25)}
+    rules = next(rule for rule in PROTOCOLS.values() if rule.stable is not None and rule.hull in (None, *hull.kinds))
+    free = evaluate(made, reference=reference, protocol=rules, hull=hull)[1]
+    rows = evaluate(made.with_columns(brought), reference=reference, protocol=rules, hull=hull)[1]
+    assert rows.column("formation_energy").to_pylist() == free.column("formation_energy").to_pylist()
+    assert rows.column("formation_energy_given").to_pylist() == brought["formation_energy"].tolist()
+    assert rows.column("formation_energy_given_std").to_pylist() == brought["formation_energy_std"].tolist()
+    assert "formation_energy_std" not in rows.columns  # it would read as that of the calculator
+
+
 def test_without_energies_there_is_a_note_and_no_stability(made, reference):
     plain = made.without_columns(["energy"])
     summary, rows = evaluate(plain, reference=reference, protocol="wyformer")

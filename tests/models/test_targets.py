@@ -151,10 +151,12 @@ def test_generate_counts_what_was_off_target(hardness):
     }
 
 
-def test_what_never_comes_is_given_up_with_the_nearest(hardness, monkeypatch):
+@pytest.mark.parametrize("family", FAMILIES)
+def test_what_never_comes_is_given_up_with_the_nearest(family, hardness, monkeypatch):
+    """Scored streams go through blocks of which nothing is kept before they give up."""
     monkeypatch.setattr(_targets, "MOST_BLOCKS", 3)
-    with pytest.raises(InputError, match=r"hardness from 1e\+06 to inf.*nearest has .* widen the range"):
-        list(islice(model_of_all_groups().stream(asked(hardness, low=1e6), seed=0), 10))
+    with pytest.raises(InputError, match=r"draws was kept for hardness from 1e\+06 to inf.*nearest.*widen the range"):
+        list(islice(FAMILIES[family]().stream(asked(hardness, low=1e6), seed=0, score=True), 10))
 
 
 @pytest.mark.parametrize(

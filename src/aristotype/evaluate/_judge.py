@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from aristotype.evaluate._reference import Reference
 
 Flags = NDArray[np.bool_]
+_FORMATION = "formation_energy"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,10 +76,18 @@ def judge(
     flags["symmetric"] = table.space_group != 1
     if hull is not None and "energy" in table.columns and protocol.stable is not None:
         say("energies above hull")
+        table = _with_given_aside(table)
         columns |= stability(table, hull, kind=protocol.hull, min_distance=sizes.min_distance)
         flags |= _stable(flags, heights(columns), _flags(columns["unphysical"]), protocol)
     columns |= {name: pa.array(values, pa.bool_()) for name, values in flags.items()}
     return Judged(rows=table.with_columns(columns), sizes=sizes, validity=valid, flags=flags)
+
+
+def _with_given_aside(table: CrystalTable) -> CrystalTable:
+    """The table with formation energies that it brings, predicted or labels, under a name that judging leaves alone."""
+    names = [name for name in (_FORMATION, f"{_FORMATION}_std") if name in table.columns]
+    aside = {name.replace(_FORMATION, f"{_FORMATION}_given"): table.column(name) for name in names}
+    return table.with_columns(aside).without_columns(names)
 
 
 def _stable(
