@@ -34,12 +34,14 @@ from benchmarks.speed_metrics import structure_metrics
 from benchmarks.speed_sample import sample_default, sample_paper, sampling_memory
 from benchmarks.speed_start import help_time, import_time, symmetry_tables
 from benchmarks.speed_train import training_steps
+from benchmarks.speed_wrap import wrapping
 from benchmarks.targets import targets
 
 BENCHMARKS: dict[str, Benchmark] = {
     "import": import_time,
     "help": help_time,
     "symmetry": symmetry_tables,
+    "units": wrapping,
     "encode": encode,
     "sample": sample_default,
     "sample-paper": sample_paper,

@@ -133,19 +133,24 @@ def text(strings: list[str]) -> np.ndarray:
     return np.frombuffer("\n".join(strings).encode(), dtype=np.uint8).copy()
 
 
+def write(out: Path, arrays: dict[str, np.ndarray], layout: str) -> None:
+    """Writes arrays with their checksum, and prints the header."""
+    digest = hashlib.sha256()
+    for name in sorted(arrays):
+        arrays[name] = np.ascontiguousarray(arrays[name])
+        digest.update(name.encode() + str(arrays[name].dtype).encode() + arrays[name].tobytes())
+    metadata = {"format": layout, "version": "1", "sha256": digest.hexdigest()}
+    out.write_bytes(save(arrays, metadata=metadata))
+    print(json.dumps(metadata), out.stat().st_size, "bytes")
+
+
 def main(out: Path) -> None:
     """Builds, checks the counts that every crystallographer knows, and writes one file."""
     arrays = collect()
     freedom = np.bincount(arrays["freedom"], minlength=4).tolist()
     if freedom != [616, 718, 167, 230]:
         raise SystemExit(f"positions by freedom are {freedom}, not 616/718/167/230")
-    digest = hashlib.sha256()
-    for name in sorted(arrays):
-        arrays[name] = np.ascontiguousarray(arrays[name])
-        digest.update(name.encode() + str(arrays[name].dtype).encode() + arrays[name].tobytes())
-    metadata = {"format": "aristotype-symmetry", "version": "1", "sha256": digest.hexdigest()}
-    out.write_bytes(save(arrays, metadata=metadata))
-    print(json.dumps(metadata), out.stat().st_size, "bytes")
+    write(out, arrays, "aristotype-symmetry")
 
 
 if __name__ == "__main__":

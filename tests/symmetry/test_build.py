@@ -11,10 +11,13 @@ import json
 import os
 import subprocess
 import sys
+from importlib.resources import as_file, files
 from importlib.util import find_spec
 from pathlib import Path
 
+import numpy as np
 import pytest
+from safetensors.numpy import load_file
 
 from aristotype.symmetry import relabellings, space_group, tables
 
@@ -64,6 +67,16 @@ def test_a_few_groups_are_rebuilt_as_shipped():
         for kind in ("affine", "euclidean"):
             assert rebuilt[kind] == relabellings(number, kind).tolist()
         assert rebuilt["normalizer"] == group.normalizer.linear.tolist()
+
+
+@pytest.mark.slow
+def test_asymmetric_units_are_rebuilt_as_shipped(tmp_path):
+    rebuilt = tmp_path / "asymmetric_units.safetensors"
+    run(str(TOOLS / "build_asymmetric_units.py"), str(rebuilt))
+    with as_file(files("aristotype.symmetry") / rebuilt.name) as shipped:
+        one, other = load_file(shipped), load_file(rebuilt)
+    assert one.keys() == other.keys()
+    assert all(np.array_equal(one[name], other[name]) for name in one)
 
 
 @pytest.mark.slow

@@ -11,7 +11,7 @@ import hashlib
 from dataclasses import dataclass, fields
 from functools import cache, cached_property
 from importlib.resources import as_file, files
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -129,15 +129,30 @@ def read_tables(path: Path) -> Tables:
     Raises:
         SymmetryError: as in `tables`.
     """
+    names = [field.name for field in fields(Tables) if field.name != "sha256"]
+    arrays, digest = read_arrays(path, names, _FORMAT)
+    return Tables(**arrays, sha256=digest)
+
+
+def read_arrays(path: Path, names: list[str], layout: dict[str, str]) -> tuple[dict[str, NDArray[Any]], str]:
+    """Arrays of a shipped file, read only, and their checksum.
+
+    Args:
+        path: the file.
+        names: of all its arrays.
+        layout: the keys `format` and `version` that its header has to have.
+
+    Raises:
+        SymmetryError: as in `tables`.
+    """
     from safetensors import SafetensorError, safe_open
 
-    names = [field.name for field in fields(Tables) if field.name != "sha256"]
     try:
         with safe_open(path, "numpy") as file:
             metadata = file.metadata() or {}
-            if any(metadata.get(key) != value for key, value in _FORMAT.items()):
+            if any(metadata.get(key) != value for key, value in layout.items()):
                 raise SymmetryError(
-                    f"{path} has the format {metadata}, this release reads {_FORMAT}; reinstall aristotype"
+                    f"{path} has the format {metadata}, this release reads {layout}; reinstall aristotype"
                 )
             arrays = {name: file.get_tensor(name) for name in names}
     except (OSError, SafetensorError) as error:
@@ -152,11 +167,11 @@ def read_tables(path: Path) -> Tables:
         )
     for array in arrays.values():
         array.setflags(write=False)
-    return Tables(**arrays, sha256=digest)
+    return arrays, digest
 
 
-def _digest(arrays: dict[str, NDArray[np.generic]]) -> str:
-    """SHA-256 over names, types and bytes in the order of names, as `tools/build_symmetry.py` writes it."""
+def _digest(arrays: dict[str, NDArray[Any]]) -> str:
+    """SHA-256 over names, types and bytes in the order of names, as the builders in tools/ write it."""
     digest = hashlib.sha256()
     for name in sorted(arrays):
         digest.update(name.encode() + str(arrays[name].dtype).encode() + arrays[name].tobytes())
