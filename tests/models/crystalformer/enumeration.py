@@ -8,7 +8,8 @@ from itertools import product
 import numpy as np
 
 from aristotype.crystal import Crystal, GeneBatch, crystal_equivalents, setting_of
-from aristotype.models.crystalformer._support import BINS, bins_of, image_maps, offsets_of, pinned_axes, support
+from aristotype.models.blocks import image_maps, pinned_axes
+from aristotype.models.crystalformer._support import BINS, bins_of, offsets_of, support
 from aristotype.symmetry import GRID, space_group
 
 ORIGIN = 1e-5

@@ -23,9 +23,9 @@ from aristotype.crystal import (
     settings_of,
 )
 from aristotype.errors import InfeasibleConditionsError, InputError, SymmetryError
+from aristotype.models.blocks import image_maps
 from aristotype.models.crystalformer import CrystalFormer, Tries
 from aristotype.models.crystalformer._complete import Completing, _fitting
-from aristotype.models.crystalformer._support import image_maps
 from aristotype.symmetry import space_group
 from tests.crystal.builders import random_crystal, table_of
 from tests.models.crystalformer.networks import Certain, model, network

@@ -5,15 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from aristotype.models.crystalformer._support import (
-    BINS,
-    bins_of,
-    build_support,
-    image_maps,
-    offsets_of,
-    pinned_axes,
-    support,
-)
+from aristotype.models.blocks import image_maps, pinned_axes
+from aristotype.models.crystalformer._support import BINS, bins_of, build_support, offsets_of, support
 from aristotype.symmetry import GRID, NUM_GROUPS, space_group
 
 

@@ -1,23 +1,45 @@
 """Parts that at least two model families share."""
 
+from aristotype.models.blocks._anchors import with_anchors
+from aristotype.models.blocks._cells import CELL_OUTPUTS, CellBoxes, CellLaw, choose
 from aristotype.models.blocks._embeddings import ElementEmbedding, SiteEmbedding, element_features
 from aristotype.models.blocks._formula import Bools, ElementAssignment, FormulaTarget
+from aristotype.models.blocks._images import ImageMaps, image_maps, is_polar, pinned_axes
+from aristotype.models.blocks._laws import centres, draw_inside, log_normal_inside, widened, widths
 from aristotype.models.blocks._limits import fewest_atoms, primitive_multiplicities, without_freedom
 from aristotype.models.blocks._streams import philox, uniforms
+from aristotype.models.blocks._structure_factors import NUM_FEATURES, average_table, site_features
 from aristotype.models.blocks._transformer import KeyValueCache, Layer
 
 __all__ = [
+    "CELL_OUTPUTS",
+    "NUM_FEATURES",
     "Bools",
+    "CellBoxes",
+    "CellLaw",
     "ElementAssignment",
     "ElementEmbedding",
     "FormulaTarget",
+    "ImageMaps",
     "KeyValueCache",
     "Layer",
     "SiteEmbedding",
+    "average_table",
+    "centres",
+    "choose",
+    "draw_inside",
     "element_features",
     "fewest_atoms",
+    "image_maps",
+    "is_polar",
+    "log_normal_inside",
     "philox",
+    "pinned_axes",
     "primitive_multiplicities",
+    "site_features",
     "uniforms",
+    "widened",
+    "widths",
+    "with_anchors",
     "without_freedom",
 ]

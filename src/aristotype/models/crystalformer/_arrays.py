@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aristotype.crystal import GeneBatch, from_box
-from aristotype.models.crystalformer._features import NUM_FEATURES, site_features
+from aristotype.models.blocks import NUM_FEATURES, site_features
 from aristotype.models.crystalformer._order import (
     by_support,
     in_run,

@@ -13,8 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aristotype.crystal import read_free
+from aristotype.models.blocks import image_maps, pinned_axes
 from aristotype.models.crystalformer._sequences import images_in_support
-from aristotype.models.crystalformer._support import BINS, bins_of, image_maps, offsets_of, pinned_axes, support
+from aristotype.models.crystalformer._support import BINS, bins_of, offsets_of, support
 from aristotype.symmetry import GRID, space_group
 
 Floats = NDArray[np.float64]

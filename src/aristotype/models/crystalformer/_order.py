@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from aristotype.models.crystalformer._support import pinned_axes
-from aristotype.symmetry import MAX_POSITIONS, NUM_GROUPS, space_group, tables
+from aristotype.models.blocks import is_polar, pinned_axes
+from aristotype.symmetry import MAX_POSITIONS, NUM_GROUPS, space_group
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,11 +27,6 @@ def last_axes(genes: GeneBatch) -> NDArray[np.int64]:
 def last_written(written: NDArray[np.bool_]) -> Ints:
     """(n, S) the last parameter (n, S, 3) of each site that is written, -1 where none is."""
     return np.where(written, np.arange(3), -1).max(axis=2)
-
-
-def is_polar(space_group_numbers: NDArray[np.int16]) -> NDArray[np.bool_]:
-    """(n,) whether the origin of each group floats, so that the first site holds it."""
-    return np.asarray(tables().polar_axes[space_group_numbers.astype(np.int64) - 1].any(axis=1))
 
 
 def written_axes(genes: GeneBatch) -> NDArray[np.bool_]:

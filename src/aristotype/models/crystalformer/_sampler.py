@@ -15,18 +15,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from aristotype.crystal import MAX_CELL, GeneBatch
-from aristotype.models.blocks import KeyValueCache, uniforms
+from aristotype.models.blocks import KeyValueCache, choose, draw_inside, is_polar, uniforms
 from aristotype.models.crystalformer._arrays import cell_features, lattices, not_before, placed_features
-from aristotype.models.crystalformer._cells import choose
 from aristotype.models.crystalformer._geometry import GeometryNetwork
-from aristotype.models.crystalformer._laws import draw_inside
-from aristotype.models.crystalformer._order import (
-    in_run,
-    is_polar,
-    last_axes,
-    last_written,
-    written_axes,
-)
+from aristotype.models.crystalformer._order import in_run, last_axes, last_written, written_axes
 from aristotype.models.crystalformer._overlap import Placed
 from aristotype.models.crystalformer._support import BINS, bins_of, offsets_of, support
 

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from aristotype.models.crystalformer._cells import choose
+from aristotype.models.blocks import choose
 from aristotype.models.crystalformer._support import BINS
 
 CONCENTRATIONS = (0.05, 2000.0)

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from aristotype.crystal import MAX_CELL, cell_box
-from aristotype.models.crystalformer._laws import centres, draw_inside, log_normal_inside, widths
+from aristotype.models.blocks._laws import centres, draw_inside, log_normal_inside, widths
 from aristotype.symmetry import NUM_GROUPS
 
 SMALLEST_CELL = (0.008, 0.003, 0.003, 0.004, 0.004, 0.004)
