@@ -79,8 +79,8 @@ def _steps(context: Context, work: str, network: Any, maker: Any, sites: int, no
     """Training steps, forward, backward and optimiser, on batches of about so many sites that `maker` makes."""
     import torch
 
+    from aristotype.models._crystal_source import CrystalSource
     from aristotype.models.crystalformer._sequences import first_of_each, sequences_of
-    from aristotype.models.crystalformer._source import CrystalSource
 
     sequences = first_of_each(sequences_of(random_rows(split(context, "train"), ROWS, context.seed)))
     make = maker(sequences, network.config.elements)

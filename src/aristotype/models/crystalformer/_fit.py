@@ -11,6 +11,7 @@ from typing import Any, cast
 from torch import Tensor, nn
 
 from aristotype.crystal import CrystalTable
+from aristotype.models._crystal_source import CrystalSource
 from aristotype.models._fitting import SITES_A_ROW, card_with_figures, fresh_weights, validation_rows
 from aristotype.models._parts import elements_of, vocabulary_index
 from aristotype.models._registry import load
@@ -22,7 +23,6 @@ from aristotype.models.crystalformer._model import CrystalFormer
 from aristotype.models.crystalformer._places import maker_of_places
 from aristotype.models.crystalformer._score import by_crystal, log_sequences
 from aristotype.models.crystalformer._sequences import Sequences, first_of_each, sequences_of
-from aristotype.models.crystalformer._source import CrystalSource
 from aristotype.training import TrainingConfig, TrainingResult, load_checkpoint, rank_and_world, train
 
 

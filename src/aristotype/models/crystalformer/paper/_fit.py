@@ -10,10 +10,10 @@ import torch
 from torch import Tensor, nn
 
 from aristotype.crystal import CrystalTable
+from aristotype.models._crystal_source import CrystalSource
 from aristotype.models._fitting import SITES_A_ROW, card_with_figures, fresh_weights, refuse_longer, validation_rows
 from aristotype.models._parts import log_sum_by_row
 from aristotype.models.crystalformer._sequences import first_of_each, sequences_of
-from aristotype.models.crystalformer._source import CrystalSource
 from aristotype.models.crystalformer.paper._config import PaperConfig
 from aristotype.models.crystalformer.paper._model import CrystalFormerPaper
 from aristotype.models.crystalformer.paper._network import Tokens

@@ -26,9 +26,9 @@ from numpy.typing import NDArray
 from aristotype.crystal import Conditions, CrystalTable, element_symbol
 from aristotype.errors import InfeasibleConditionsError, InputError
 from aristotype.models._counted import CountedModel
+from aristotype.models._crystals import crystals_of
 from aristotype.models._parts import first_rows, log_sum_by_row
 from aristotype.models._targets import meets_targets
-from aristotype.models.crystalformer._output import crystals_of
 from aristotype.models.crystalformer._sequences import MOST, Sequences, sequences_of
 from aristotype.models.crystalformer.paper._config import PaperConfig
 from aristotype.models.crystalformer.paper._network import PaperNetwork

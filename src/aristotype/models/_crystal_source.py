@@ -3,14 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Generic, TypeVar
+from typing import Generic, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from aristotype.models.crystalformer._sequences import Sequences
+from aristotype.crystal import GeneBatch
 
 Batch = TypeVar("Batch")
+
+
+class Sequences(Protocol):
+    """Sequences of crystals, several of each."""
+
+    @property
+    def genes(self) -> GeneBatch:
+        """What is written, one row a sequence."""
+        ...
+
+    @property
+    def owner(self) -> NDArray[np.int64]:
+        """(m,) which crystal each is of."""
+        ...
 
 
 class CrystalSource(Generic[Batch]):

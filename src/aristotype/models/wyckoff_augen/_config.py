@@ -1,0 +1,37 @@
+"""What defines a WyckoffAUGen; saved with every checkpoint."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from aristotype.errors import ConfigError
+from aristotype.models._settings import HEAVIEST, check_counted
+
+
+@dataclass(frozen=True, kw_only=True)
+class WyckoffAugenConfig:
+    """Sizes of the network, and what was learnt by counting. Frozen, checked on construction."""
+
+    width: int = 128  # of a site's vector
+    layers: int = 4
+    heads: int = 8
+    element_width: int = 64  # vectors that tie element inputs and outputs
+    cell_components: int = 32  # of the mixture over cells
+    dropout: float = 0.1
+    elements: tuple[int, ...] = ()  # vocabulary, atomic numbers in increasing order
+    max_sites: int = 0  # most sites of a crystal; 0 stands for those of the data
+    group_smoothing: float = 0.001  # share of p(space group) spread evenly over all 230
+
+    def __post_init__(self) -> None:
+        if self.width % self.heads:
+            raise ConfigError(f"width is {self.width}, which {self.heads} heads do not divide; change one of them")
+        for name in ("width", "layers", "heads", "element_width", "cell_components"):
+            if getattr(self, name) < 1:
+                raise ConfigError(f"{name} is {getattr(self, name)}; it must be at least 1")
+        if self.max_sites < 0:
+            raise ConfigError(
+                f"max_sites is {self.max_sites}; it must be at least 0, which stands for that of the data"
+            )
+        if not 0 <= self.dropout < 1:
+            raise ConfigError(f"dropout is {self.dropout}; it must be at least 0 and below 1")
+        check_counted(self.elements, self.group_smoothing, heaviest=HEAVIEST)

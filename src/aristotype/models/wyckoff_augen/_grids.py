@@ -1,0 +1,164 @@
+"""Grids on the shapes of a position, and densities that are linear between their nodes.
+
+A grid divides the circle of each free parameter evenly, so finely that no two nodes are further apart than a spacing in
+Angstrom, and so that every image of a node is a node. One node of each orbit is kept. The density of a site is
+
+    p(u) = sum over kept nodes n of weight(n) sum over images h of hat(h u - n)
+
+with a hat that falls linearly to zero at the neighbouring nodes and integrates to one over the circle. It integrates to
+one over the position's shapes in the asymmetric unit whatever the weights are, gives every image of a point the same
+value, and so goes on continuously where faces of the unit are glued to each other by the group.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from itertools import product
+from math import gcd
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from aristotype.models.blocks import image_maps, pinned_axes, site_features
+from aristotype.symmetry import GRID, cell_matrix, space_group
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+SPACING = (0.0, 0.12, 0.2, 0.35)
+"""Angstrom between nodes, at most, by the number of parameters that are written."""
+
+_STEPS = np.array([1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512, 768, 1024, 1536, 2048, 4096])
+
+
+class Grid(NamedTuple):
+    """One node of each orbit, on the parameters of a position that are written."""
+
+    sizes: tuple[int, ...]  # divisions of each written parameter
+    axes: tuple[int, ...]  # which parameters are written
+    nodes: Ints  # (M, axes) in divisions
+    place: Ints  # (prod sizes,) index of a node that is kept, -1 for another image of it
+    features: NDArray[np.float16]  # (M, 136) structure factors of the orbit
+    linear: Ints  # (h, axes, axes) images of the parameters
+    shift: Ints  # (h, axes) in 24ths
+
+    def free(self, freedom: int) -> Floats:
+        """(M, freedom) parameters of the nodes; 0 where they are not written."""
+        out = np.zeros((len(self.nodes), freedom))
+        out[:, self.axes] = self.nodes / np.array(self.sizes)
+        return out
+
+
+class Hats(NamedTuple):
+    """Which nodes the density at some points is made of: p(point) = sum of coefficient times weight(node)."""
+
+    point: Ints  # (k,)
+    node: Ints  # (k,)
+    coefficient: Floats  # (k,)
+
+
+def divisions(number: int, letter: int, lattice: Floats, *, anchored: bool = False) -> tuple[int, ...]:
+    """How finely each written parameter is divided, in a cell (6,) in Angstrom and degrees.
+
+    Args:
+        number: space group.
+        letter: index of the position.
+        lattice: the cell.
+        anchored: whether the site holds the origin of a polar group.
+    """
+    position = space_group(number).positions[letter]
+    axes = _written(number, letter, anchored)
+    if not axes:
+        return ()
+    maps = image_maps(number, letter, anchored)
+    base = GRID // gcd(GRID, *maps.shift.ravel().tolist())
+    lengths = np.linalg.norm(position.linear.T[list(axes)] @ cell_matrix(lattice), axis=1)
+    # Few sizes, so that grids of one position are shared by many cells.
+    steps = _STEPS[np.searchsorted(_STEPS, np.maximum(lengths / (base * SPACING[len(axes)]), 2 / base))]
+    counts = steps * base
+    for group in _mixed(maps.linear[:, axes][:, :, axes]):
+        counts[group] = counts[group].max()
+    return tuple(int(count) for count in counts)
+
+
+@lru_cache(maxsize=4096)
+def grid(number: int, letter: int, sizes: tuple[int, ...], anchored: bool = False) -> Grid:
+    """The grid of a position with given divisions (see `divisions`)."""
+    axes = _written(number, letter, anchored)
+    maps = image_maps(number, letter, anchored)
+    linear, shift = maps.linear[:, axes][:, :, axes], maps.shift[:, axes]
+    linear, shift = _distinct(linear, shift)
+    size = np.array(sizes, np.int64)
+    every = np.stack(np.meshgrid(*[np.arange(n) for n in sizes], indexing="ij"), axis=-1).reshape(-1, len(sizes))
+    weights = np.append(np.cumprod(size[::-1])[::-1][1:], 1) if len(sizes) else np.zeros(0, np.int64)
+    own = every @ weights
+    least = own.copy()
+    for turn, step in zip(linear, shift, strict=True):
+        # Divisions of axes that mix are equal, so that an image of a node is a node.
+        images = (every @ turn.T + step * size // GRID) % size
+        np.minimum(least, images @ weights, out=least)
+    kept = np.flatnonzero(least == own)
+    place = np.full(len(every), -1, np.int64)
+    place[kept] = np.arange(len(kept))
+    nodes = every[kept]
+    position = space_group(number).positions[letter]
+    free = np.zeros((len(nodes), position.freedom))
+    free[:, axes] = nodes / np.maximum(size, 1)
+    features = site_features(number, letter, free).astype(np.float16)
+    return Grid(sizes, axes, nodes, place, features, linear, shift)
+
+
+def hats(found: Grid, free: Floats) -> Hats:
+    """Nodes and coefficients for points with parameters (n, freedom); densities are by written parameters."""
+    written = free[:, found.axes]
+    size = np.array(found.sizes, np.int64)
+    volume = float(size.prod())
+    points, nodes, values = [], [], []
+    corners = np.array(list(product((0, 1), repeat=len(size))), np.int64).reshape(-1, len(size))
+    for turn, step in zip(found.linear, found.shift, strict=True):
+        image = (written @ turn.T + step / GRID) % 1.0 * size
+        low = np.floor(image).astype(np.int64)
+        part = image - low
+        for corner in corners:
+            value = np.where(corner == 1, part, 1.0 - part).prod(axis=1)
+            flat = np.zeros(len(image), np.int64)
+            for axis, count in enumerate(found.sizes):
+                flat = flat * count + (low[:, axis] + corner[axis]) % count
+            node = found.place[flat]
+            here = np.flatnonzero((node >= 0) & (value > 0))
+            points.append(here)
+            nodes.append(node[here])
+            values.append(value[here] * volume)
+    return Hats(np.concatenate(points), np.concatenate(nodes), np.concatenate(values))
+
+
+def spread(found: Grid, node: Ints, uniform: Floats) -> Floats:
+    """(n, axes) written parameters drawn around nodes (n,), from uniform numbers (n, axes, 2)."""
+    offset = uniform.sum(axis=2) - 1.0  # the sum of two uniform numbers has the density of a hat
+    out: Floats = (found.nodes[node] + offset) / np.array(found.sizes) % 1.0
+    return out
+
+
+@lru_cache(maxsize=4096)
+def _written(number: int, letter: int, anchored: bool) -> tuple[int, ...]:
+    pinned = pinned_axes(number, letter)
+    return tuple(axis for axis, fixed in enumerate(pinned) if not (anchored and fixed))
+
+
+def _distinct(linear: Ints, shift: Ints) -> tuple[Ints, Ints]:
+    """Maps that differ on the written parameters."""
+    flat = np.concatenate([linear.reshape(len(linear), -1), shift], axis=1)
+    first = np.sort(np.unique(flat, axis=0, return_index=True)[1])
+    return linear[first], shift[first]
+
+
+def _mixed(linear: Ints) -> list[list[int]]:
+    """Sets of axes that images mix."""
+    joined = [{axis} for axis in range(linear.shape[1])]
+    for row, column in np.argwhere((linear != 0).any(axis=0)).tolist():
+        if row != column:
+            one, other = (next(part for part in joined if axis in part) for axis in (row, column))
+            if one is not other:
+                joined.remove(other)
+                one |= other
+    return [sorted(part) for part in joined]

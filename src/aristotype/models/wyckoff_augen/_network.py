@@ -1,0 +1,252 @@
+"""The network of WyckoffAUGen: the cell from group and elements, then site after site, knowing all distances.
+
+A transformer reads the sites that are placed; how much one looks at another depends on their nearest distance. Each
+state says which letter comes next or that nothing does, which element is on it, and how much each node of the letter's
+grid is wanted: by where it is (structure factors), and by how far it is from each site that is placed, so that the
+density of a coordinate knows distances before it is drawn.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from aristotype.models.blocks import (
+    CELL_OUTPUTS,
+    NUM_FEATURES,
+    CellBoxes,
+    CellLaw,
+    ElementEmbedding,
+    Layer,
+    SiteEmbedding,
+    widened,
+)
+from aristotype.models.wyckoff_augen._arrays import CELL_FEATURES, TOLD
+from aristotype.models.wyckoff_augen._config import WyckoffAugenConfig
+from aristotype.symmetry import MAX_POSITIONS
+
+DISTANCES = (0.6, 1.0, 1.3, 1.6, 1.9, 2.2, 2.5, 2.8, 3.1, 3.5, 4.0, 4.6, 5.4, 6.5)
+"""Angstrom around which distances are told apart."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Placed:
+    """What is there of n crystals, S sites each."""
+
+    group: Tensor  # (n,)
+    wyckoffs: Tensor  # (n, S)
+    elements: Tensor  # (n, S) indices in the vocabulary
+    cell_features: Tensor  # (n, 12)
+    factors: Tensor  # (n, S, 136)
+    pairs: Tensor  # (n, S, S)
+    told: Tensor  # (n, S + 1, TOLD)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Batch(Placed):
+    """n sequences of S sites each, as tensors; T of their sites have freedom, with at most K nodes each."""
+
+    space: Tensor  # (n, E) bool
+    cell: Tensor  # (n, 6) points of the box
+    acute: Tensor  # (n,) bool
+    letters_allowed: Tensor  # (n, S + 1, 28) bool
+    elements_allowed: Tensor  # (n, S, E) bool
+    fixed: Tensor  # (n, S + 1, 27)
+    fixed_own: Tensor  # (n, 27)
+    row: Tensor  # (T,)
+    place: Tensor  # (T,)
+    features: Tensor  # (T, K, 136)
+    distances: Tensor  # (T, K, S)
+    own: Tensor  # (T, K)
+    log_count: Tensor  # (T, K)
+    coefficient: Tensor  # (T, K)
+    rows: Tensor  # (n,) of the training table
+    mean_rows: float = 1.0  # sequences of an average batch
+
+    def describe(self) -> str:
+        """Rows of the training table, for error messages."""
+        shown = ", ".join(str(row) for row in self.rows[:8].tolist())
+        more = " ..." if len(self.rows) > 8 else ""
+        return f"rows {shown}{more} ({len(self.rows)} crystals of {self.wyckoffs.shape[1]} sites)"
+
+
+class AugenNetwork(nn.Module):
+    """Cell, letters, elements and coordinates, given a group and a space of elements."""
+
+    def __init__(self, config: WyckoffAugenConfig) -> None:
+        super().__init__()
+        width, shells = config.width, len(DISTANCES) + 1
+        self.config = config
+        self.sites = SiteEmbedding(width)
+        self.elements = ElementEmbedding(config.elements, config.element_width)
+        self.element_in = nn.Linear(config.element_width, width)
+        self.space_in = nn.Sequential(nn.Linear(config.element_width, width), nn.GELU(), nn.Linear(width, width))
+        # the cell
+        self.cell_hidden = nn.Sequential(
+            nn.Linear(width, 2 * width), nn.GELU(), nn.Linear(2 * width, 2 * width), nn.GELU()
+        )
+        self.cell_out = nn.Linear(2 * width, config.cell_components * CELL_OUTPUTS)
+        self.boxes = CellBoxes()
+        # what is there
+        self.cell_in = nn.Sequential(nn.Linear(CELL_FEATURES, width), nn.GELU(), nn.Linear(width, width))
+        self.factors_in = nn.Linear(NUM_FEATURES, width)
+        self.told_in = nn.Sequential(nn.Linear(TOLD, width), nn.GELU(), nn.Linear(width, width))
+        self.near = nn.Linear(shells, config.heads)
+        self.layers = nn.ModuleList(Layer(width, config.heads, config.dropout) for _ in range(config.layers))
+        self.norm = nn.LayerNorm(width)
+        # letters
+        self.letter_query = nn.Linear(width, width)
+        self.letter_told = nn.Linear(2 * shells + 1, width)
+        self.letter_near = nn.Linear(width, 2 * shells)
+        self.end = nn.Linear(width, 1)
+        # elements
+        self.element_query = nn.Sequential(
+            nn.Linear(width, 2 * width), nn.GELU(), nn.Linear(2 * width, config.element_width)
+        )
+        self.element_bias = nn.Parameter(torch.zeros(len(config.elements)))
+        # coordinates
+        self.site_query = nn.Sequential(nn.Linear(width, 2 * width), nn.GELU())
+        self.node_query = nn.Linear(2 * width, NUM_FEATURES)
+        self.wanted_here = nn.Linear(2 * width, shells)
+        self.wanted_query = nn.Linear(2 * width, 64)
+        self.wanted_key = nn.Linear(width, 64)
+        self.wanted = nn.Sequential(nn.GELU(), nn.Linear(64, shells))
+        self.drop = nn.Dropout(config.dropout)
+
+    # The cell
+
+    def about(self, group: Tensor, space: Tensor) -> Tensor:
+        """(n, width) a group and a space of elements (n, E)."""
+        members = space.to(self.element_bias.dtype)
+        count = members.sum(dim=1, keepdim=True).clamp(min=1.0)
+        return self.sites.group(group) + members @ self.space_in(self.elements()) / count.sqrt()
+
+    def cell_law(self, about: Tensor, group: Tensor) -> CellLaw:
+        """The mixture over cells; the first coordinate of the box is that of a lattice point, not of an atom."""
+        raw = widened(self.cell_out(self.cell_hidden(about)))
+        law = self.boxes.law(raw, group)
+        centre = law.centre.clone()
+        centre[..., 0] += _LATTICE_POINT
+        return law._replace(centre=centre)
+
+    # The sites
+
+    def read(self, about: Tensor, there: Placed) -> Tensor:
+        """(n, S + 1, width) states before each site and after the last."""
+        start = about + self.cell_in(there.cell_features)
+        placed = self.kinds(there.group, there.wyckoffs, there.elements)
+        x = torch.cat([start[:, None], placed + self.factors_in(there.factors)], dim=1)
+        x = self.drop(x + self.told_in(there.told))
+        length = x.shape[1]
+        bias = x.new_zeros(len(x), self.config.heads, length, length)
+        bias[:, :, 1:, 1:] = self.near(shells(there.pairs)).permute(0, 3, 1, 2)
+        future = torch.ones(length, length, dtype=torch.bool, device=x.device).triu(1)
+        bias = bias.masked_fill(future, -torch.inf)
+        for layer in self.layers:
+            x = layer(x, causal=False, mask=bias)
+        return self.norm(x)
+
+    def kinds(self, group: Tensor, wyckoffs: Tensor, elements: Tensor) -> Tensor:
+        """(n, S, width) letters and elements of sites."""
+        return self.sites(group, wyckoffs) + self.element_in(self.elements()[elements])
+
+    def letter_logits(self, state: Tensor, group: Tensor, fixed: Tensor, fixed_own: Tensor, allowed: Tensor) -> Tensor:
+        """(n, k, 28) log-probabilities of letters, and of the end as the last.
+
+        Args:
+            state: (n, k, width).
+            group: (n,).
+            fixed: (n, k, 27) distances of points without freedom to what is there.
+            fixed_own: (n, 27) and to themselves.
+            allowed: (n, k, 28).
+        """
+        n, steps, width = state.shape
+        every = torch.arange(MAX_POSITIONS, device=state.device).expand(n, MAX_POSITIONS)
+        keys = self.sites(group, every)
+        query = self.letter_query(state)
+        logits = query @ keys.transpose(1, 2) / width**0.5
+        near = shells(fixed)
+        own = shells(fixed_own)[:, None].expand(-1, steps, -1, -1)
+        wanted = self.letter_near(state)
+        logits = logits + (torch.cat([near, own], dim=3) @ wanted[..., None])[..., 0]
+        logits = torch.cat([logits, self.end(state)], dim=2)
+        return functional.log_softmax(widened(logits).masked_fill(~allowed, -torch.inf), dim=2)
+
+    def element_logits(self, state: Tensor, letters: Tensor, group: Tensor, near: Tensor, own: Tensor) -> Tensor:
+        """(n, k, E) logits of elements on letters (n, k), with the distances (n, k) of points without freedom."""
+        told = torch.cat([shells(near), shells(own), torch.ones_like(near)[..., None]], dim=-1)
+        x = state + self.sites(group, letters) + self.letter_told(told)
+        return widened(self.element_query(x) @ self.elements().T + self.element_bias)
+
+    def node_logits(
+        self, state: Tensor, site: Tensor, placed: Tensor, features: Tensor, distances: Tensor, own: Tensor
+    ) -> Tensor:
+        """(T, K) how much nodes are wanted.
+
+        Args:
+            state: (T, width) before the site.
+            site: (T, width) its letter and element.
+            placed: (T, S, width) letter and element of every site; those to come are far away.
+            features: (T, K, 136).
+            distances: (T, K, S).
+            own: (T, K).
+        """
+        query = self.site_query(state + site)
+        logits = (features @ self.node_query(query)[..., None])[..., 0]
+        logits = logits + (shells(own) @ self.wanted_here(query)[..., None])[..., 0]
+        wanted = self.wanted(self.wanted_query(query)[:, None] + self.wanted_key(placed))  # (T, S, shells)
+        there = (distances < _NOWHERE).to(logits.dtype)
+        for column in range(distances.shape[2]):  # one site after another: all at once would be large
+            part = (shells(distances[:, :, column]) @ wanted[:, column, :, None])[..., 0]
+            logits = logits + part * there[:, :, column]
+        return widened(logits)
+
+    def log_prob(self, batch: Batch) -> dict[str, Tensor]:
+        """(n,) logs of the density of cells in their box, of letters and elements, and of coordinates."""
+        about = self.about(batch.group, batch.space)
+        law = self.cell_law(about, batch.group)
+        cell = self.boxes.log_density(law, batch.cell.to(law.centre), batch.acute, batch.group)
+        state = self.read(about, batch)
+        following = functional.pad(batch.wyckoffs, (0, 1), value=MAX_POSITIONS)
+        law_of_letters = self.letter_logits(state, batch.group, batch.fixed, batch.fixed_own, batch.letters_allowed)
+        letters = law_of_letters.gather(2, following[..., None])[..., 0].sum(dim=1)
+        before = state[:, :-1]
+        near = batch.fixed[:, :-1].gather(2, batch.wyckoffs[..., None])[..., 0]
+        own = batch.fixed_own.gather(1, batch.wyckoffs)
+        raw = self.element_logits(before, batch.wyckoffs, batch.group, near, own)
+        chosen = functional.log_softmax(raw.masked_fill(~batch.elements_allowed, -torch.inf), dim=2)
+        elements = chosen.gather(2, batch.elements[..., None])[..., 0].sum(dim=1)
+        return {
+            "cell": cell,
+            "letters": letters,
+            "elements": elements,
+            "coordinates": self._log_coordinates(before, batch),
+        }
+
+    def _log_coordinates(self, before: Tensor, batch: Batch) -> Tensor:
+        """(n,) log-density of the parameters that are written."""
+        row, place = batch.row, batch.place
+        site = self.kinds(batch.group, batch.wyckoffs, batch.elements)
+        logits = self.node_logits(
+            before[row, place], site[row, place], site[row], batch.features, batch.distances, batch.own
+        )
+        whole = torch.logsumexp(logits + batch.log_count, dim=1)
+        inside = torch.where(batch.coefficient > 0, batch.coefficient.log(), -torch.inf)
+        found = torch.logsumexp(logits + inside, dim=1) - whole
+        return found.new_zeros(len(before)).index_add(0, row, found)
+
+
+_LATTICE_POINT = 1.6
+"""ln of an ordinary number of atoms a lattice point."""
+_NOWHERE = 11.9
+
+
+def shells(distance: Tensor) -> Tensor:
+    """(..., 15) what is told of distances in Angstrom: how near each of `DISTANCES` they are, and whether long."""
+    middle = torch.tensor(DISTANCES, dtype=distance.dtype, device=distance.device)
+    width = 0.12 + 0.08 * middle
+    near = torch.exp(-0.5 * torch.square((distance[..., None] - middle) / width))
+    return torch.cat([near, torch.sigmoid(2.0 * (distance[..., None] - 7.0))], dim=-1)

@@ -1,0 +1,243 @@
+"""Draws crystals: group and space of elements, cell, then site after site, every row from its own random stream.
+
+A site that comes too close to what is already there is drawn again, a bounded number of times; what is closest to
+fitting is kept. Scores are those of the model, which knows nothing of this.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pyarrow as pa
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from aristotype.crystal import MAX_CELL, CrystalTable, GeneBatch, covalent_radii, from_box
+from aristotype.models._crystals import crystals_of
+from aristotype.models.blocks import NUM_FEATURES, choose, is_polar, primitive_multiplicities, site_features, uniforms
+from aristotype.models.wyckoff_augen._arrays import ball_volumes, cell_features, fixed_points, own_distances, told
+from aristotype.models.wyckoff_augen._grids import divisions, grid, spread
+from aristotype.models.wyckoff_augen._network import Placed
+from aristotype.models.wyckoff_augen._rules import STOP, Written, elements_allowed, letters_allowed, start
+from aristotype.models.wyckoff_augen._sequences import in_shapes
+from aristotype.models.wyckoff_augen._surroundings import FAR, Surroundings
+from aristotype.symmetry import MAX_POSITIONS, space_group
+
+if TYPE_CHECKING:
+    from aristotype.models.wyckoff_augen._model import WyckoffAugen
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+_CELL, _SITE = 41, 1024
+"""Purposes of random numbers; a site's is `_SITE` and its place."""
+_A_TRY = 7
+"""Random numbers of a draw of coordinates: a node, and two for each parameter."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tries:
+    """How often a site that comes too close to what is there is drawn."""
+
+    closest: float = 0.72  # smallest distance of two atoms that fits, over the sum of their covalent radii
+    sites: int = 16  # draws of a site, at most
+
+    @staticmethod
+    def none() -> Tries:
+        """Everything stays as it is drawn first."""
+        return Tries(closest=0.0, sites=1)
+
+
+class Drawing:
+    """Crystals of given groups and spaces of elements."""
+
+    def __init__(self, model: WyckoffAugen, group: Ints, space: NDArray[np.bool_], seed: int, rows: Ints) -> None:
+        """`group` (n,), `space` (n, E), and the numbers (n,) of their random streams."""
+        self.model, self.network, self.tries = model, model.network, model.tries
+        self.group, self.space, self.seed, self.rows = group, space, seed, rows
+        n, most = len(group), model.config.max_sites
+        vocabulary = np.array(model.config.elements)
+        self.radius = np.nan_to_num(covalent_radii(), nan=1.5)[vocabulary]
+        self.ball = ball_volumes()[vocabulary]
+        self.letters = np.full((n, most), -1, np.int64)
+        self.elements = np.zeros((n, most), np.int64)
+        self.free = np.zeros((n, most, 3))
+        self.factors = np.zeros((n, most, NUM_FEATURES), np.float32)
+        self.pairs = np.full((n, most, most), FAR, np.float32)
+        self.told = np.zeros((n, most + 1, 4), np.float32)
+        self.fixed = np.full((n, most + 1, MAX_POSITIONS), FAR, np.float32)
+        self.fixed_own = np.full((n, MAX_POSITIONS), FAR, np.float32)
+        self.closest, self.again = np.full(n, np.inf), np.zeros(n, np.int64)
+
+    @torch.no_grad()
+    def run(self) -> CrystalTable:
+        """Draws all of them."""
+        device = self.network.element_bias.device
+        group = torch.from_numpy(self.group).to(device)
+        about = self.network.about(group, torch.from_numpy(self.space).to(device))
+        random = uniforms(self.seed, self.rows, _CELL, 2 + MAX_CELL)
+        cell, acute = self.network.boxes.draw(self.network.cell_law(about, group), group, random)
+        self.cell, self.lattice = cell, self._lattices(cell, acute)
+        self.around = [Surroundings(int(g), lattice) for g, lattice in zip(self.group, self.lattice, strict=True)]
+        for row, number in enumerate(self.group.tolist()):
+            places = fixed_points(number)[1]
+            self.fixed_own[row, places] = own_distances(self.around[row], places)
+        nothing = np.zeros(len(group))
+        self.told[:, 0] = told(nothing.astype(np.int64), nothing, nothing, self.space.sum(axis=1))
+        at, rows = start(self.group, self.space, self.model.config.max_sites), np.arange(len(group))
+        site = 0
+        while len(rows):
+            at, rows = self._site(site, at, rows, about)
+            site += 1
+        return self._table()
+
+    def _lattices(self, cell: Floats, acute: NDArray[np.bool_]) -> Floats:
+        out = np.zeros((len(cell), 6))
+        for number in np.unique(self.group).tolist():
+            here = self.group == number
+            points = np.full(int(here.sum()), space_group(number).centring_order)
+            out[here] = from_box(number, cell[here], acute[here], points)
+        return out
+
+    def _site(self, site: int, at: Written, rows: Ints, about: Tensor) -> tuple[Written, Ints]:
+        """Draws one site of the rows that go on; returns where they stand and which go on after it."""
+        device = about.device
+        random = uniforms(self.seed, self.rows[rows], _SITE + site, 2 + _A_TRY * self.tries.sites)
+        uniform = torch.from_numpy(random).to(device)
+        group = torch.from_numpy(self.group[rows]).to(device)
+        state = self.network.read(about[rows], self._there(rows, site, device))[:, -1]
+        allowed = torch.from_numpy(letters_allowed(at)).to(device)
+        fixed = torch.from_numpy(self.fixed[rows, site]).to(device)
+        own = torch.from_numpy(self.fixed_own[rows]).to(device)
+        law = self.network.letter_logits(state[:, None], group, fixed[:, None], own, allowed[:, None])[:, 0]
+        letters = choose(law, uniform[:, 0])
+        more = (letters != STOP).cpu().numpy()
+        at, rows = Written(*(part[more] for part in at)), rows[more]
+        if not len(rows):
+            return at, rows
+        keep = torch.from_numpy(more).to(device)
+        state, letters, group, uniform = state[keep], letters[keep], group[keep], uniform[keep]
+        here = letters[:, None]
+        raw = self.network.element_logits(
+            state[:, None], here, group, fixed[keep].gather(1, here), own[keep].gather(1, here)
+        )[:, 0]
+        possible = torch.from_numpy(elements_allowed(at, letters.cpu().numpy())).to(device)
+        elements = choose(torch.log_softmax(raw.masked_fill(~possible, -torch.inf), dim=1), uniform[:, 1])
+        self.letters[rows, site], self.elements[rows, site] = letters.cpu().numpy(), elements.cpu().numpy()
+        self._coordinates(site, rows, state, random[more, 2:])
+        at = at.after(self.letters[rows, site], self.elements[rows, site])
+        self._tell(site, rows, at)
+        return at, rows
+
+    def _there(self, rows: Ints, site: int, device: torch.device) -> Placed:
+        arrays = {
+            "group": self.group[rows],
+            "wyckoffs": self.letters[rows, :site],
+            "elements": self.elements[rows, :site],
+            "cell_features": cell_features(self.cell[rows], self.lattice[rows]),
+            "factors": self.factors[rows, :site],
+            "pairs": self.pairs[rows, :site, :site],
+            "told": self.told[rows, : site + 1],
+        }
+        return Placed(**{name: torch.from_numpy(array).to(device) for name, array in arrays.items()})
+
+    def _coordinates(self, site: int, rows: Ints, state: Tensor, random: Floats) -> None:
+        """Draws where a site of some rows is, and places it."""
+        group = torch.from_numpy(self.group[rows]).to(state.device)
+        letters = torch.from_numpy(self.letters[rows, : site + 1]).to(state.device)
+        elements = torch.from_numpy(self.elements[rows, : site + 1]).to(state.device)
+        kinds = self.network.kinds(group, letters, elements)
+        polar = is_polar(self.group[rows].astype(np.int16))
+        for place, row in enumerate(rows.tolist()):
+            number, letter = int(self.group[row]), int(self.letters[row, site])
+            freedom = space_group(number).positions[letter].freedom
+            sizes = divisions(number, letter, self.lattice[row], anchored=bool(polar[place]) and site == 0)
+            free = np.zeros(freedom)
+            if sizes:
+                held = bool(polar[place]) and site == 0
+                free = self._draw(row, site, sizes, held, state[place], kinds[place], random[place].reshape(-1, _A_TRY))
+            self._put(row, site, letter, free)
+
+    def _draw(
+        self, row: int, site: int, sizes: tuple[int, ...], held: bool, state: Tensor, kinds: Tensor, random: Floats
+    ) -> Floats:
+        """Parameters of one site, drawn again while it is too close to something."""
+        number, letter = int(self.group[row]), int(self.letters[row, site])
+        found = grid(number, letter, sizes, held)
+        freedom = space_group(number).positions[letter].freedom
+        around = self.around[row]
+        distances, own = around.distances(letter, found.free(freedom))
+        logits = self.network.node_logits(
+            state[None],
+            kinds[None, site],
+            kinds[None, :site],
+            torch.from_numpy(found.features.astype(np.float32)[None]).to(state.device),
+            torch.from_numpy(distances.astype(np.float32)[None]).to(state.device),
+            torch.from_numpy(own.astype(np.float32)[None]).to(state.device),
+        )
+        law = torch.log_softmax(logits, dim=1).expand(len(random), -1)
+        nodes = choose(law, torch.from_numpy(random[:, 0]).to(state.device)).cpu().numpy()
+        written = spread(found, nodes, random[:, 1 : 1 + 2 * len(sizes)].reshape(len(random), len(sizes), 2))
+        points = np.zeros((len(random), freedom))
+        points[:, found.axes] = written
+        best, most = 0, -1.0
+        for attempt in range(len(random)):  # most are done at the first
+            near, mine = around.distances(letter, points[attempt : attempt + 1])
+            ratio = self._ratio(row, site, near[0], float(mine[0]))
+            if ratio > most:
+                best, most = attempt, ratio
+            if ratio >= self.tries.closest:
+                break
+        self.again[row] += attempt
+        return points[best] if held else in_shapes(number, letter, points[best : best + 1])[1][0]
+
+    def _ratio(self, row: int, site: int, near: Floats, own: float) -> float:
+        """Smallest distance over the sum of two radii."""
+        radius = self.radius[self.elements[row, site]]
+        others = near / (self.radius[self.elements[row, :site]] + radius)
+        return float(min(others.min(initial=np.inf), own / (2 * radius)))
+
+    def _put(self, row: int, site: int, letter: int, free: Floats) -> None:
+        number, around = int(self.group[row]), self.around[row]
+        near, own = around.distances(letter, free[None])
+        self.closest[row] = min(self.closest[row], self._ratio(row, site, near[0], float(own[0])))
+        self.pairs[row, site, :site], self.pairs[row, site, site] = near[0], own[0]
+        self.pairs[row, :site, site] = near[0]
+        around.put(letter, free)
+        self.free[row, site, : len(free)] = free
+        self.factors[row, site] = site_features(number, letter, free[None])[0]
+        points, places = fixed_points(number)
+        self.fixed[row, site + 1] = self.fixed[row, site]
+        if len(places):
+            last = around.from_points(points)[:, -1]
+            self.fixed[row, site + 1, places] = np.minimum(self.fixed[row, site, places], last)
+
+    def _tell(self, site: int, rows: Ints, at: Written) -> None:
+        volume = np.exp(self.cell[rows, 0])[:, None]
+        letters = self.letters[rows, : site + 1]
+        atoms = np.array(
+            [
+                [primitive_multiplicities(g)[w] for w in some]
+                for g, some in zip(self.group[rows].tolist(), letters.tolist())
+            ]
+        )
+        balls = atoms * self.ball[self.elements[rows, : site + 1]]
+        count = np.full(len(rows), site + 1)
+        filled = (balls / volume).sum(axis=1)
+        self.told[rows, site + 1] = told(count, (atoms / volume).sum(axis=1), filled, at.unused.sum(axis=1))
+
+    def _table(self) -> CrystalTable:
+        width = max(1, int((self.letters >= 0).sum(axis=1).max(initial=1)))
+        here = self.letters[:, :width] >= 0
+        vocabulary = np.array(self.model.config.elements)
+        genes = GeneBatch(
+            space_group=self.group.astype(np.int16),
+            elements=np.where(here, vocabulary[self.elements[:, :width]], 0).astype(np.int8),
+            wyckoffs=self.letters[:, :width].astype(np.int8),
+        )
+        ids = [f"{self.model.name}-{row}" for row in self.rows.tolist()]
+        return crystals_of(genes, self.free[:, :width], self.lattice, ids).with_columns(
+            {"closest": pa.array(self.closest), "site_draws": pa.array(self.again)}
+        )

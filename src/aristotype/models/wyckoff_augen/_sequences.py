@@ -1,0 +1,215 @@
+"""Crystals as the sequences of sites in which the model writes them.
+
+A description of a crystal (a setting, in polar groups an origin on one of the first sites) is written letter by letter
+and element by element. Sites of one kind, that is of one position and element, can come in any order: each order is a
+sequence of its own. A score sums over descriptions and orders.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from itertools import permutations, product
+from math import factorial, prod
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from aristotype.crystal import MAX_CELL, GeneBatch, settled_descriptions, to_box
+from aristotype.models.blocks import image_maps, is_polar, with_anchors
+from aristotype.symmetry import GRID, asymmetric_unit, space_group
+
+if TYPE_CHECKING:
+    from aristotype.crystal import CrystalTable
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+_SAME = 1e-6
+"""Parameters closer than this are the same number in two descriptions."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sequences:
+    """m sequences of up to S sites: letters, elements, parameters in the asymmetric unit, and a cell."""
+
+    genes: GeneBatch  # (m,) sorted by letter and element
+    free: Floats  # (m, S, 3) those of the point in the asymmetric unit; 0 beyond the freedom of a site
+    lattice: Floats  # (m, 6) Angstrom and degrees, reduced
+    cell: Floats  # (m, 6) the same as points of the box
+    acute: NDArray[np.bool_]  # (m,)
+    log_measure: Floats  # (m,) from a density over the box to one over cell parameters
+    owner: Ints  # (m,) which crystal it describes
+    log_weight: Floats  # (m,) of the sequence in a sum over those of its crystal; 0 if all are here
+
+    def __len__(self) -> int:
+        return len(self.owner)
+
+    def take(self, rows: Ints) -> Sequences:
+        """Some of them."""
+        return Sequences(
+            genes=self.genes.take(rows),
+            **{
+                name: getattr(self, name)[rows]
+                for name in ("free", "lattice", "cell", "acute", "log_measure", "owner", "log_weight")
+            },
+        )
+
+
+def descriptions_of(table: CrystalTable) -> Sequences:
+    """All descriptions of the crystals of a table, each with the sites of one kind by shape and parameters.
+
+    Args:
+        table: n crystals.
+
+    Raises:
+        TableError: a row is a gene.
+        SymmetryError: a cell is so flat that its reduction does not end.
+    """
+    settled = settled_descriptions(table, any_letters=True)
+    which, free = with_anchors(settled)
+    genes, lattice, owner = settled.genes.take(which), settled.lattice[which], settled.owner[which]
+    free = _in_unit(genes, free)
+    cell, acute, measure = _boxed(genes, lattice)
+    kept = _distinct(genes, free, lattice, owner)
+    found = Sequences(
+        genes=genes,
+        free=free,
+        lattice=lattice,
+        cell=cell,
+        acute=acute,
+        log_measure=measure,
+        owner=owner,
+        log_weight=np.zeros(len(owner)),
+    )
+    return found.take(kept)
+
+
+def runs_of(genes: GeneBatch) -> list[list[list[int]]]:
+    """For each gene the places of sites that may change places: sets of one kind, without the site on the origin."""
+    polar = is_polar(genes.space_group)
+    kinds = genes.wyckoffs.astype(np.int64) * 128 + genes.elements
+    out = []
+    for row, count in enumerate(genes.num_sites.tolist()):
+        runs: list[list[int]] = []
+        for site in range(int(polar[row]), count):
+            if site > polar[row] and kinds[row, site] == kinds[row, site - 1]:
+                runs[-1].append(site)
+            else:
+                runs.append([site])
+        out.append([run for run in runs if len(run) > 1])
+    return out
+
+
+def in_any_order(found: Sequences, rng: np.random.Generator) -> Sequences:
+    """The same with sites of one kind in a random order."""
+    order = np.tile(np.arange(found.free.shape[1]), (len(found), 1))
+    for row, runs in enumerate(runs_of(found.genes)):
+        for run in runs:
+            order[row, run] = rng.permutation(run)
+    return replace(found, free=np.take_along_axis(found.free, order[..., None], axis=1))
+
+
+def all_orders(found: Sequences, most: int, rngs: list[np.random.Generator]) -> Sequences:
+    """Every order of every description, or some random orders where that would be more than `most` a crystal.
+
+    Orders that are drawn stand for all: their weights make the sum over them an unbiased estimate of the whole sum.
+
+    Args:
+        found: all descriptions of n crystals.
+        most: sequences of a crystal, at least one a description.
+        rngs: n generators, one a crystal; descriptions come in an order that does not depend on which of them was
+            given, so that neither does what is drawn.
+    """
+    descriptions = np.bincount(found.owner, minlength=len(rngs))
+    rows, orders, weights = [], [], []
+    for row, runs in enumerate(runs_of(found.genes)):
+        crystal = int(found.owner[row])
+        count = prod(factorial(len(run)) for run in runs)
+        room = max(1, most // int(descriptions[crystal]))
+        choices = (
+            list(product(*map(permutations, runs)))
+            if count <= room
+            else [[rngs[crystal].permutation(run) for run in runs] for _ in range(room)]
+        )
+        for choice in choices:
+            order = np.arange(found.free.shape[1])
+            for run, places in zip(runs, choice, strict=True):
+                order[run] = np.array(places)
+            orders.append(order)
+        rows += [row] * len(choices)
+        weights += [np.log(count / len(choices))] * len(choices)
+    if not rows:
+        return found
+    taken = found.take(np.array(rows, np.int64))
+    free = np.take_along_axis(taken.free, np.stack(orders)[..., None], axis=1)
+    return replace(taken, free=free, log_weight=np.array(weights))
+
+
+def _in_unit(genes: GeneBatch, free: Floats) -> Floats:
+    """Parameters of the point of each site in the asymmetric unit, sites of one kind sorted by shape and parameters.
+
+    The site that holds the origin of a polar group keeps 0 along polar axes, and has the smallest of its images.
+    """
+    out = free.copy()
+    shape = np.zeros(free.shape[:2], np.int64)
+    polar = is_polar(genes.space_group)
+    rows, sites = np.nonzero(genes.freedoms > 0)
+    held = polar[rows] & (sites == 0)
+    code = genes.space_group[rows].astype(np.int64) * 64 + genes.wyckoffs[rows, sites] * 2 + held
+    for each in np.unique(code).tolist():
+        number, letter, anchored = each // 64, each // 2 % 32, bool(each % 2)
+        here = code == each
+        freedom = space_group(number).positions[letter].freedom
+        given = free[rows[here], sites[here], :freedom]
+        if anchored:
+            found = _smallest(number, letter, given)
+        else:
+            shape[rows[here], sites[here]], found = in_shapes(number, letter, given)
+        out[rows[here], sites[here], :freedom] = found
+    holds = polar[:, None] & (np.arange(free.shape[1]) == 0)  # and stays where it is
+    kind = genes.wyckoffs.astype(np.int64) % 64 * 128 + genes.elements
+    steps = np.rint(out / _SAME).astype(np.int64)
+    order = np.lexsort((steps[..., 2], steps[..., 1], steps[..., 0], shape, ~holds, kind), axis=1)
+    return np.take_along_axis(out, order[..., None], axis=1)
+
+
+def in_shapes(number: int, letter: int, free: Floats) -> tuple[Ints, Floats]:
+    """Shape (n,) and parameters (n, freedom) in [0, 1) of sites in the asymmetric unit, for parameters of any image."""
+    unit = asymmetric_unit(number)
+    points = unit.wrap(space_group(number).positions[letter].representative(free)).points
+    shape, found = unit.locate(letter, points)
+    found = np.rint(found / 1e-12) * 1e-12 % 1.0  # rounding leaves -1e-17 at the border
+    return shape.astype(np.int64), found
+
+
+def _smallest(number: int, letter: int, free: Floats) -> Floats:
+    """(n, freedom) the smallest images of sites that hold the origin."""
+    maps = image_maps(number, letter, True)
+    images = (np.einsum("mij,nj->nmi", maps.linear, free) + maps.shift / GRID) % 1.0
+    steps = np.rint(images / _SAME).astype(np.int64) % round(1.0 / _SAME)
+    code = np.zeros(steps.shape[:2])
+    for axis in range(steps.shape[2]):
+        code = code * 2e6 + steps[..., axis]
+    return np.asarray(images[np.arange(len(images)), code.argmin(axis=1)])
+
+
+def _boxed(genes: GeneBatch, lattice: Floats) -> tuple[Floats, NDArray[np.bool_], Floats]:
+    """Cells as points of the box, by volume a lattice point: the atoms are not known when the cell is drawn."""
+    cell, acute, measure = np.zeros((len(genes), MAX_CELL)), np.zeros(len(genes), bool), np.zeros(len(genes))
+    for number in np.unique(genes.space_group).tolist():
+        rows = np.flatnonzero(genes.space_group == number)
+        points = np.full(len(rows), space_group(number).centring_order)
+        cell[rows], acute[rows], measure[rows] = to_box(number, lattice[rows], points)
+    return cell, acute, measure
+
+
+def _distinct(genes: GeneBatch, free: Floats, lattice: Floats, owner: Ints) -> Ints:
+    """Places of different descriptions, crystal after crystal."""
+    parts = [
+        owner[:, None],
+        genes.wyckoffs.astype(np.int64),
+        genes.elements.astype(np.int64),
+        np.rint(lattice / _SAME).astype(np.int64),
+        (np.rint(free / _SAME).astype(np.int64) % round(1.0 / _SAME)).reshape(len(owner), 3 * free.shape[1]),
+    ]
+    return np.unique(np.concatenate(parts, axis=1), axis=0, return_index=True)[1]
