@@ -2,6 +2,7 @@
 
 from aristotype.models.blocks._embeddings import ElementEmbedding, SiteEmbedding, element_features
 from aristotype.models.blocks._formula import Bools, ElementAssignment, FormulaTarget
+from aristotype.models.blocks._laws import choose, log_von_mises
 from aristotype.models.blocks._limits import fewest_atoms, primitive_multiplicities, without_freedom
 from aristotype.models.blocks._streams import philox, uniforms
 from aristotype.models.blocks._transformer import KeyValueCache, Layer
@@ -14,8 +15,10 @@ __all__ = [
     "KeyValueCache",
     "Layer",
     "SiteEmbedding",
+    "choose",
     "element_features",
     "fewest_atoms",
+    "log_von_mises",
     "philox",
     "primitive_multiplicities",
     "uniforms",

@@ -15,9 +15,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from aristotype.crystal import MAX_CELL, GeneBatch
-from aristotype.models.blocks import KeyValueCache, uniforms
+from aristotype.models.blocks import KeyValueCache, choose, uniforms
 from aristotype.models.crystalformer._arrays import cell_features, lattices, not_before, placed_features
-from aristotype.models.crystalformer._cells import choose
 from aristotype.models.crystalformer._geometry import GeometryNetwork
 from aristotype.models.crystalformer._laws import draw_inside
 from aristotype.models.crystalformer._order import (

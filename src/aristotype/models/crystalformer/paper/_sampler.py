@@ -14,9 +14,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from aristotype.crystal import MAX_CELL, GeneBatch
-from aristotype.models.blocks import KeyValueCache, uniforms
+from aristotype.models.blocks import KeyValueCache, choose, uniforms
 from aristotype.models.crystalformer._arrays import allowed_bins, lattices
-from aristotype.models.crystalformer._cells import choose
 from aristotype.models.crystalformer._order import written_axes
 from aristotype.models.crystalformer._overlap import Placed
 from aristotype.models.crystalformer._support import bins_of
