@@ -2,7 +2,7 @@
 
 from aristotype.models.blocks._embeddings import ElementEmbedding, SiteEmbedding, element_features
 from aristotype.models.blocks._formula import Bools, ElementAssignment, FormulaTarget
-from aristotype.models.blocks._laws import choose, log_von_mises
+from aristotype.models.blocks._laws import choose, log_von_mises, widened
 from aristotype.models.blocks._limits import fewest_atoms, primitive_multiplicities, without_freedom
 from aristotype.models.blocks._streams import philox, uniforms
 from aristotype.models.blocks._transformer import KeyValueCache, Layer
@@ -22,5 +22,6 @@ __all__ = [
     "philox",
     "primitive_multiplicities",
     "uniforms",
+    "widened",
     "without_freedom",
 ]

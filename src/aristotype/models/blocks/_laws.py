@@ -8,6 +8,11 @@ import torch
 from torch import Tensor
 
 
+def widened(values: Tensor) -> Tensor:
+    """Values in single precision at least: what probabilities are computed in."""
+    return values.float() if values.dtype == torch.bfloat16 else values
+
+
 def choose(log_weight: Tensor, uniform: Tensor) -> Tensor:
     """Draws an index (n,) from log-probabilities (n, k); an index of probability zero never comes."""
     total = torch.exp(log_weight.double()).cumsum(dim=1)

@@ -16,11 +16,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from aristotype.models.blocks import ElementEmbedding, Layer, SiteEmbedding
+from aristotype.models.blocks import ElementEmbedding, Layer, SiteEmbedding, widened
 from aristotype.models.crystalformer._cells import CELL_OUTPUTS, CellBoxes, CellLaw
 from aristotype.models.crystalformer._config import GeometryConfig
 from aristotype.models.crystalformer._features import NUM_FEATURES, average_table
-from aristotype.models.crystalformer._laws import centres, log_normal_inside, widened, widths
+from aristotype.models.crystalformer._laws import centres, log_normal_inside, widths
 from aristotype.models.crystalformer._support import BINS
 from aristotype.symmetry import tables
 

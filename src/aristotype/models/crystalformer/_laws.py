@@ -21,11 +21,6 @@ _FAR = 1e4
 _LOG_ROOT = 0.5 * math.log(2.0 * math.pi)
 
 
-def widened(values: Tensor) -> Tensor:
-    """Values in single precision at least: what probabilities are computed in."""
-    return values.float() if values.dtype == torch.bfloat16 else values
-
-
 def centres(raw: Tensor, low: Tensor, high: Tensor) -> Tensor:
     """Centres inside an interval from raw network outputs; at most `_FURTHEST` from 0 where a border is at infinity."""
     both = torch.isfinite(low) & torch.isfinite(high)

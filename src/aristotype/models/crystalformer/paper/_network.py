@@ -15,9 +15,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from aristotype.models.blocks import Layer
+from aristotype.models.blocks import Layer, widened
 from aristotype.models.crystalformer._cells import CELL_OUTPUTS, CellBoxes, CellLaw
-from aristotype.models.crystalformer._laws import widened
 from aristotype.models.crystalformer.paper._config import PaperConfig
 from aristotype.models.crystalformer.paper._von_mises import log_inside, mixture
 from aristotype.symmetry import MAX_POSITIONS, NUM_GROUPS, tables

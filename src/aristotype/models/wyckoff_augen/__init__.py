@@ -1,0 +1,1 @@
+"""The family WyckoffAUGen: crystals built site by site in asymmetric units."""
