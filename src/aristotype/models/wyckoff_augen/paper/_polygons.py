@@ -156,7 +156,7 @@ def _step(triangle: Nodes, vertex: Tensor, target: Tensor, state: _Newton) -> _N
     off = target - torch.einsum("mv,mvi->mi", found, vertex)
     residual = torch.linalg.vector_norm(off, dim=1)
     jacobian = torch.einsum("mvi,mvj->mij", vertex, slope)
-    step = torch.linalg.solve(jacobian, off) @ SLOPES.to(off).T
+    step = _solved(jacobian, off) @ SLOPES.to(off).T
     most = torch.where(step < 0.0, (_KEPT - 1.0) * tried / step, torch.inf).amin(dim=1).clamp(max=1.0)
     better = (residual < state.residual) & (state.residual > _CLOSE)
     return _Newton(
@@ -165,6 +165,13 @@ def _step(triangle: Nodes, vertex: Tensor, target: Tensor, state: _Newton) -> _N
         torch.where(better[:, None], step, state.step),
         torch.where(better, most, 0.5 * state.share),
     )
+
+
+def _solved(matrix: Tensor, right: Tensor) -> Tensor:
+    """(m, 2) solutions of two equations, by Cramer's rule: one that cannot be solved spoils no other."""
+    (a, b), (c, d) = (row.unbind(dim=1) for row in matrix.unbind(dim=1))
+    one, two = right.unbind(dim=1)
+    return torch.stack([d * one - b * two, a * two - c * one], dim=1) / (a * d - b * c)[:, None]
 
 
 def _start(triangle: Nodes, vertex: Tensor, target: Tensor) -> Tensor:
