@@ -1,11 +1,19 @@
 """Parts that at least two model families share."""
 
 from aristotype.models.blocks._anchors import with_anchors
-from aristotype.models.blocks._cells import CELL_OUTPUTS, CellBoxes, CellLaw, choose
+from aristotype.models.blocks._cells import CELL_OUTPUTS, CellBoxes, CellLaw
 from aristotype.models.blocks._embeddings import ElementEmbedding, SiteEmbedding, element_features
 from aristotype.models.blocks._formula import Bools, ElementAssignment, FormulaTarget
 from aristotype.models.blocks._images import ImageMaps, image_maps, is_polar, pinned_axes
-from aristotype.models.blocks._laws import centres, draw_inside, log_normal_inside, widened, widths
+from aristotype.models.blocks._laws import (
+    centres,
+    choose,
+    draw_inside,
+    log_normal_inside,
+    log_von_mises,
+    widened,
+    widths,
+)
 from aristotype.models.blocks._limits import fewest_atoms, primitive_multiplicities, without_freedom
 from aristotype.models.blocks._streams import philox, uniforms
 from aristotype.models.blocks._structure_factors import NUM_FEATURES, average_table, site_features
@@ -33,6 +41,7 @@ __all__ = [
     "image_maps",
     "is_polar",
     "log_normal_inside",
+    "log_von_mises",
     "philox",
     "pinned_axes",
     "primitive_multiplicities",

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from aristotype.crystal import MAX_CELL, cell_box
-from aristotype.models.blocks._laws import centres, draw_inside, log_normal_inside, widths
+from aristotype.models.blocks._laws import centres, choose, draw_inside, log_normal_inside, widths
 from aristotype.symmetry import NUM_GROUPS
 
 SMALLEST_CELL = (0.008, 0.003, 0.003, 0.004, 0.004, 0.004)
@@ -90,11 +90,3 @@ class CellBoxes(nn.Module):
 
     def _exists(self, group: Tensor) -> Tensor:
         return torch.arange(MAX_CELL, device=group.device) < self.size[group][:, None]
-
-
-def choose(log_weight: Tensor, uniform: Tensor) -> Tensor:
-    """Draws an index (n,) from log-probabilities (n, k); an index of probability zero never comes."""
-    total = torch.exp(log_weight.double()).cumsum(dim=1)
-    chosen = (uniform[:, None] * total[:, -1:] >= total).sum(dim=1)
-    last = (torch.isfinite(log_weight) * torch.arange(1, log_weight.shape[1] + 1, device=total.device)).amax(dim=1) - 1
-    return torch.minimum(chosen, last)

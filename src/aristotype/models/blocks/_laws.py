@@ -61,3 +61,17 @@ def _mass(centre: Tensor, width: Tensor, low: Tensor, high: Tensor) -> Tensor:
     """Probability inside; at least a few per cent, because the centre is inside and widths are bounded."""
     above, below = (high.clamp(max=_FAR) - centre) / width, (low.clamp(min=-_FAR) - centre) / width
     return torch.special.ndtr(above) - torch.special.ndtr(below)
+
+
+def choose(log_weight: Tensor, uniform: Tensor) -> Tensor:
+    """Draws an index (n,) from log-probabilities (n, k); an index of probability zero never comes."""
+    total = torch.exp(log_weight.double()).cumsum(dim=1)
+    chosen = (uniform[:, None] * total[:, -1:] >= total).sum(dim=1)
+    last = (torch.isfinite(log_weight) * torch.arange(1, log_weight.shape[1] + 1, device=total.device)).amax(dim=1) - 1
+    return torch.minimum(chosen, last)
+
+
+def log_von_mises(x: Tensor, centre: Tensor, concentration: Tensor) -> Tensor:
+    """Log-density of von Mises laws on the circle [0, 1) at points, by length of the circle; shapes broadcast."""
+    angle = 2.0 * math.pi * (x - centre)
+    return concentration * (torch.cos(angle) - 1.0) - torch.log(torch.special.i0e(concentration))

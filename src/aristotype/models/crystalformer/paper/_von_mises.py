@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from aristotype.models.blocks import choose
+from aristotype.models.blocks import choose, log_von_mises
 from aristotype.models.crystalformer._support import BINS
 
 CONCENTRATIONS = (0.05, 2000.0)
@@ -114,6 +114,4 @@ def _log_parts(law: Mixture, x: Tensor) -> Tensor:
     """(m, ..., K) log-density of each component, its weight included, at points x (m, ...)."""
     spread = (slice(None), *(None,) * (x.dim() - 1))
     weight, centre, concentration = (part[spread] for part in law)
-    angle = 2.0 * math.pi * (x[..., None] - centre)
-    height = weight - torch.log(torch.special.i0e(concentration))
-    return concentration * (torch.cos(angle) - 1.0) + height
+    return log_von_mises(x[..., None], centre, concentration) + weight
