@@ -26,6 +26,7 @@ _READERS: Mapping[tuple[str, str], str] = {
     ("crystalformer", "default"): "aristotype.models.crystalformer:CrystalFormer",
     ("crystalformer", "paper"): "aristotype.models.crystalformer.paper:CrystalFormerPaper",
     ("wyckoffdiff", "default"): "aristotype.models.wyckoffdiff:WyckoffDiff",
+    ("wyckoff-augen", "default"): "aristotype.models.wyckoff_augen:WyckoffAugen",
     ("gene-encoder", "default"): "aristotype.models.gene_encoder:GeneEncoder",
 }
 _ENCODERS = frozenset({"gene-encoder"})

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from aristotype.crystal import covalent_radii
 from aristotype.models.blocks import NUM_FEATURES, is_polar, primitive_multiplicities, site_features
 from aristotype.models.wyckoff_augen._grids import Grid, divisions, grid, hats
-from aristotype.models.wyckoff_augen._sequences import Sequences
+from aristotype.models.wyckoff_augen._sequences import Descriptions, Orders
 from aristotype.models.wyckoff_augen._surroundings import FAR, Surroundings
 from aristotype.symmetry import MAX_POSITIONS, space_group
 
@@ -25,15 +25,16 @@ _UNKNOWN = 1.5  # Angstrom, for elements whose covalent radius is not known
 
 
 class Sites(NamedTuple):
-    """Nodes of T sites with freedom; K at most."""
+    """T sites with freedom, and the N nodes of all of them, one after another."""
 
     row: Ints  # (T,)
     place: Ints  # (T,)
-    features: NDArray[np.float32]  # (T, K, 136)
-    distances: NDArray[np.float32]  # (T, K, S) to the sites placed before, FAR for others
-    own: NDArray[np.float32]  # (T, K) to themselves
-    log_count: NDArray[np.float32]  # (T, K) log of the nodes that each stands for, -inf beyond the last
-    coefficient: NDArray[np.float32]  # (T, K) of its weight in the density
+    site: Ints  # (N,) which of the T sites a node is of
+    features: NDArray[np.float32]  # (N, 136)
+    distances: NDArray[np.float32]  # (N, S) to the sites placed before, FAR for others
+    own: NDArray[np.float32]  # (N,) to themselves
+    log_count: NDArray[np.float32]  # (N,) log of the nodes that each stands for
+    coefficient: NDArray[np.float32]  # (N,) of its weight in the density
 
 
 class Arrays(NamedTuple):
@@ -48,52 +49,83 @@ class Arrays(NamedTuple):
     sites: Sites
 
 
-def arrays_of(sequences: Sequences, rng: np.random.Generator | None = None) -> Arrays:
-    """The arrays of sequences of equal numbers of sites; with a generator, a random part of the nodes."""
-    genes = sequences.genes
-    n, length = genes.wyckoffs.shape
-    polar = is_polar(genes.space_group)
-    factors = np.zeros((n, length, NUM_FEATURES), np.float32)
-    pairs = np.full((n, length, length), FAR, np.float32)
-    fixed = np.full((n, length + 1, MAX_POSITIONS), FAR, np.float32)
-    fixed_own = np.full((n, MAX_POSITIONS), FAR, np.float32)
-    parts: list[tuple[int, int, Floats, Floats, Floats, Floats, Floats]] = []
-    for row in range(n):
-        number = int(genes.space_group[row])
-        around = Surroundings(number, sequences.lattice[row])
-        letters = genes.wyckoffs[row].tolist()
-        frees = [sequences.free[row, s, : space_group(number).positions[w].freedom] for s, w in enumerate(letters)]
-        for letter, free in zip(letters, frees, strict=True):
-            around.put(letter, free)
-        for site, (letter, free) in enumerate(zip(letters, frees, strict=True)):
-            factors[row, site] = site_features(number, letter, free[None])[0]
-        pairs[row] = around.between()
-        where, places = fixed_points(number)
-        if len(places):
-            each = around.from_points(where)
-            fixed[row, 1:, places] = np.minimum.accumulate(each, axis=1)
-            fixed_own[row, places] = own_distances(around, places)
-        for site, (letter, free) in enumerate(zip(letters, frees, strict=True)):
-            held = bool(polar[row]) and site == 0
-            sizes = divisions(number, letter, sequences.lattice[row], anchored=held)
-            if sizes:
-                found = grid(number, letter, sizes, held)
-                parts.append((row, site, *_nodes(found, letter, free, around, site, rng)))
+class _Described(NamedTuple):
+    """What the arrays of one description are made of, in any order of its sites."""
+
+    factors: NDArray[np.float32]  # (S, 136)
+    pairs: Floats  # (S, S)
+    fixed: Floats  # (27, S)
+    fixed_own: Floats  # (27,)
+    nodes: dict[int, _Nodes]  # by site
+
+
+class _Nodes(NamedTuple):
+    """The nodes of one site that are looked at."""
+
+    features: NDArray[np.float16]  # (K, 136)
+    distances: Floats  # (K, S) to every site
+    own: Floats  # (K,)
+    log_count: Floats  # (K,)
+    coefficient: Floats  # (K,)
+
+
+def arrays_of(found: Descriptions, orders: Orders, rng: np.random.Generator | None = None) -> Arrays:
+    """The arrays of q sequences of S sites each; with a generator, of a random part of the nodes of large grids."""
+    count, length = orders.order.shape
+    described = {row: _described(found, row, rng) for row in np.unique(orders.description).tolist()}
+    factors = np.zeros((count, length, NUM_FEATURES), np.float32)
+    pairs = np.zeros((count, length, length), np.float32)
+    fixed = np.full((count, length + 1, MAX_POSITIONS), FAR, np.float32)
+    fixed_own = np.zeros((count, MAX_POSITIONS), np.float32)
+    parts: list[tuple[int, int, _Nodes]] = []
+    for row, (description, order) in enumerate(zip(orders.description.tolist(), orders.order, strict=True)):
+        own = described[description]
+        factors[row], pairs[row], fixed_own[row] = own.factors[order], own.pairs[order][:, order], own.fixed_own
+        fixed[row, 1:] = np.minimum.accumulate(own.fixed[:, order], axis=1).T
+        for place, site in enumerate(order.tolist()):
+            if site in own.nodes:
+                nodes = own.nodes[site]
+                there = nodes.distances[:, order]
+                there[:, place:] = FAR  # not there yet
+                parts.append((row, place, nodes._replace(distances=there)))
     return Arrays(
-        cell_features=cell_features(sequences.cell, sequences.lattice),
+        cell_features=cell_features(found.cell, found.lattice)[orders.description],
         factors=factors,
         pairs=pairs,
-        told=told_of(sequences),
+        told=_told_of(found, orders),
         fixed=fixed,
         fixed_own=fixed_own,
-        sites=_stacked(parts, length),
+        sites=_joined(parts, length),
     )
 
 
-def _nodes(
-    found: Grid, letter: int, free: Floats, around: Surroundings, site: int, rng: np.random.Generator | None
-) -> tuple[Floats, Floats, Floats, Floats, Floats]:
-    """Features, distances, own distances, log-counts and coefficients of the nodes of one site."""
+def _described(found: Descriptions, row: int, rng: np.random.Generator | None) -> _Described:
+    number, lattice = int(found.genes.space_group[row]), found.lattice[row]
+    positions = space_group(number).positions
+    around = Surroundings(number, lattice)
+    letters = found.genes.wyckoffs[row].tolist()
+    frees = [found.free[row, site, : positions[letter].freedom] for site, letter in enumerate(letters)]
+    for letter, free in zip(letters, frees, strict=True):
+        around.put(letter, free)
+    sites = list(zip(letters, frees, strict=True))
+    points, places = fixed_points(number)
+    fixed: Floats = np.full((MAX_POSITIONS, len(sites)), FAR)
+    fixed_own: Floats = np.full(MAX_POSITIONS, FAR)
+    if len(places):
+        fixed[places] = around.from_points(points)
+        fixed_own[places] = own_distances(around, places)
+    nodes = {}
+    polar = bool(is_polar(found.genes.space_group[row : row + 1])[0])
+    for site, (letter, free) in enumerate(sites):
+        held = polar and site == 0  # of all orders: the site on the origin stays the first
+        sizes = divisions(number, letter, lattice, anchored=held)
+        if sizes:
+            nodes[site] = _nodes(grid(number, letter, sizes, held), letter, free, around, rng)
+    factors = np.stack([site_features(number, letter, free[None])[0] for letter, free in sites])
+    return _Described(factors.astype(np.float32), around.between(), fixed, fixed_own, nodes)
+
+
+def _nodes(found: Grid, letter: int, free: Floats, around: Surroundings, rng: np.random.Generator | None) -> _Nodes:
     near = hats(found, free[None])
     coefficient = np.zeros(len(found.nodes))
     np.add.at(coefficient, near.node, near.coefficient)
@@ -103,44 +135,38 @@ def _nodes(
         some = rng.choice(others, MOST_NODES - len(needed), replace=False)
         chosen = np.concatenate([needed, some])
         log_count = np.concatenate([np.zeros(len(needed)), np.full(len(some), np.log(len(others) / len(some)))])
-    points = found.free(free.shape[0])[chosen]
-    distances, own = around.distances(letter, points)
-    distances[:, site:] = FAR  # not there yet
-    return found.features[chosen].astype(float), distances, own, log_count, coefficient[chosen]
+    distances, own = around.distances(letter, found.free(len(free))[chosen])
+    return _Nodes(found.features[chosen], distances, own, log_count, coefficient[chosen])
 
 
-def _stacked(parts: list[tuple[int, int, Floats, Floats, Floats, Floats, Floats]], length: int) -> Sites:
-    most = max((len(part[2]) for part in parts), default=1)
-    count = len(parts)
-    out = Sites(
-        row=np.array([part[0] for part in parts], np.int64),
-        place=np.array([part[1] for part in parts], np.int64),
-        features=np.zeros((count, most, NUM_FEATURES), np.float32),
-        distances=np.full((count, most, length), FAR, np.float32),
-        own=np.full((count, most), FAR, np.float32),
-        log_count=np.full((count, most), -np.inf, np.float32),
-        coefficient=np.zeros((count, most), np.float32),
+def _joined(parts: list[tuple[int, int, _Nodes]], length: int) -> Sites:
+    sizes = [len(nodes.own) for _, _, nodes in parts]
+    empty = _Nodes(np.zeros((0, NUM_FEATURES), np.float16), np.zeros((0, length)), *np.zeros((3, 0)))
+    columns = zip(*[nodes for _, _, nodes in parts], strict=True) if parts else [[part] for part in empty]
+    return Sites(
+        np.array([row for row, _, _ in parts], np.int64),
+        np.array([place for _, place, _ in parts], np.int64),
+        np.repeat(np.arange(len(parts)), sizes),
+        *[np.concatenate(column).astype(np.float32) for column in columns],
     )
-    for row, part in enumerate(parts):
-        size = len(part[2])
-        for array, values in zip(out[2:], part[2:], strict=True):
-            array[row, :size] = values
-    return out
 
 
-def told_of(sequences: Sequences) -> NDArray[np.float32]:
-    """(n, S + 1, TOLD) what is told before each site and after the last."""
-    genes = sequences.genes
-    n, length = genes.wyckoffs.shape
-    atoms = primitive_atoms(genes.space_group, genes.wyckoffs)
-    sizes = atoms * ball_volumes()[genes.elements.astype(np.int64)]
-    fresh = np.ones((n, length), bool)
+def _told_of(found: Descriptions, orders: Orders) -> NDArray[np.float32]:
+    """(q, S + 1, TOLD) what is told before each site and after the last."""
+    genes = found.genes
+    count, length = orders.order.shape
+    # Sites that change places are of one kind, so that letters and elements are those of the description.
+    atoms = primitive_atoms(genes.space_group, genes.wyckoffs)[orders.description]
+    elements = genes.elements[orders.description]
+    sizes = atoms * ball_volumes()[elements.astype(np.int64)]
+    fresh = np.ones((count, length), bool)
     for site in range(1, length):
-        fresh[:, site] = (genes.elements[:, :site] != genes.elements[:, site : site + 1]).all(axis=1)
+        fresh[:, site] = (elements[:, :site] != elements[:, site : site + 1]).all(axis=1)
     sums = [np.pad(np.cumsum(part, axis=1), ((0, 0), (1, 0))) for part in (atoms, sizes, fresh)]
     unused = fresh.sum(axis=1)[:, None] - sums[2]
-    volume = np.exp(sequences.cell[:, :1])
-    return told(np.broadcast_to(np.arange(length + 1), (n, length + 1)), sums[0] / volume, sums[1] / volume, unused)
+    volume = np.exp(found.cell[orders.description, :1])
+    places = np.broadcast_to(np.arange(length + 1), (count, length + 1))
+    return told(places, sums[0] / volume, sums[1] / volume, unused)
 
 
 def told(sites: Ints, atoms: Floats, filled: Floats, unused: Ints) -> NDArray[np.float32]:

@@ -13,14 +13,14 @@ from aristotype.crystal import GeneBatch
 from aristotype.models.wyckoff_augen._arrays import arrays_of
 from aristotype.models.wyckoff_augen._network import Batch
 from aristotype.models.wyckoff_augen._rules import elements_allowed, letters_allowed, start
-from aristotype.models.wyckoff_augen._sequences import Sequences, in_any_order
+from aristotype.models.wyckoff_augen._sequences import Descriptions, Orders, some_order
 
 Ints = NDArray[np.int64]
 
 
-def of_length(sequences: Sequences, rows: Ints) -> Sequences:
-    """Some sequences, all of one number of sites, without padding."""
-    some = sequences.take(rows)
+def of_length(found: Descriptions, rows: Ints) -> Descriptions:
+    """Some descriptions, all of one number of sites, without padding."""
+    some = found.take(rows)
     length = int(some.genes.num_sites[0]) if len(some) else 0
     genes = GeneBatch(
         space_group=some.genes.space_group,
@@ -31,18 +31,26 @@ def of_length(sequences: Sequences, rows: Ints) -> Sequences:
 
 
 def batch_of(
-    some: Sequences, index: Ints, max_sites: int, rng: np.random.Generator | None = None, *, mean_rows: float = 1.0
+    found: Descriptions,
+    orders: Orders,
+    index: Ints,
+    max_sites: int,
+    rng: np.random.Generator | None = None,
+    *,
+    mean_rows: float = 1.0,
 ) -> Batch:
     """A batch of sequences of one number of sites.
 
     Args:
-        some: n sequences without padding.
+        found: descriptions without padding.
+        orders: n sequences of them.
         index: (128,) place of each element in the vocabulary.
         max_sites: most sites of a crystal.
         rng: with it, a random part of the nodes of large grids (for training).
         mean_rows: sequences of an average batch.
     """
-    arrays = arrays_of(some, rng)
+    arrays = arrays_of(found, orders, rng)
+    some = found.take(orders.description)
     group = some.genes.space_group.astype(np.int64)
     letters = some.genes.wyckoffs.astype(np.int64)
     elements = index[some.genes.elements]
@@ -75,6 +83,7 @@ def batch_of(
         "fixed_own": arrays.fixed_own,
         "row": sites.row,
         "place": sites.place,
+        "site": sites.site,
         "features": sites.features,
         "distances": sites.distances,
         "own": sites.own,
@@ -85,7 +94,7 @@ def batch_of(
     return Batch(**{name: torch.from_numpy(array) for name, array in tensors.items()}, mean_rows=mean_rows)
 
 
-def maker_of_batches(sequences: Sequences, index: Ints, max_sites: int, seed: int) -> Callable[[Ints, float], Batch]:
+def maker_of_batches(found: Descriptions, index: Ints, max_sites: int, seed: int) -> Callable[[Ints, float], Batch]:
     """What makes training batches, from rows of one length (see `CrystalSource`).
 
     Sites of one kind come in a random order, and large grids are looked at in part, both by a generator of the rows.
@@ -93,7 +102,7 @@ def maker_of_batches(sequences: Sequences, index: Ints, max_sites: int, seed: in
 
     def make(rows: Ints, mean_rows: float) -> Batch:
         rng = np.random.default_rng([seed, len(rows), *rows[:8].tolist()])
-        some = in_any_order(of_length(sequences, rows), rng)
-        return batch_of(some, index, max_sites, rng, mean_rows=mean_rows)
+        some = of_length(found, rows)
+        return batch_of(some, some_order(some, rng), index, max_sites, rng, mean_rows=mean_rows)
 
     return make

@@ -16,7 +16,7 @@ from aristotype.models.wyckoff_augen._batches import maker_of_batches
 from aristotype.models.wyckoff_augen._config import WyckoffAugenConfig
 from aristotype.models.wyckoff_augen._model import WyckoffAugen
 from aristotype.models.wyckoff_augen._score import log_sequences
-from aristotype.models.wyckoff_augen._sequences import descriptions_of
+from aristotype.models.wyckoff_augen._sequences import descriptions_of, some_order
 from aristotype.training import TrainingConfig, TrainingResult, train
 
 
@@ -70,12 +70,13 @@ def fit(
     val_crystals = val_crystals.take(np.flatnonzero(val_crystals.genes().num_sites <= most))
     rows = validation_rows(val_crystals.genes(), fitted.config.elements, max_validation)
     judged = val_crystals.take(rows)
-    sequences = descriptions_of(judged)
-    sequences = sequences.take(np.unique(sequences.owner, return_index=True)[1])
+    descriptions = descriptions_of(judged)
+    descriptions = descriptions.take(np.unique(descriptions.owner, return_index=True)[1])
+    orders = some_order(descriptions, np.random.default_rng(0))
 
     def validate(module: nn.Module) -> dict[str, float]:
         fitted = _model(module)
-        parts = log_sequences(fitted.network, sequences, fitted.vocabulary_index, most)
+        parts = log_sequences(fitted.network, descriptions, orders, fitted.vocabulary_index, most)
         parts["space"] = fitted.log_space(judged.genes())
         means = {f"nll_{name}": -float(values.mean()) for name, values in parts.items()}
         return {"nll": sum(means.values()), **means}

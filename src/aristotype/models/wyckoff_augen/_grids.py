@@ -25,7 +25,7 @@ from aristotype.symmetry import GRID, cell_matrix, space_group
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
-SPACING = (0.0, 0.12, 0.2, 0.35)
+SPACING = (0.0, 0.12, 0.2, 0.45)
 """Angstrom between nodes, at most, by the number of parameters that are written."""
 
 _STEPS = np.array([1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512, 768, 1024, 1536, 2048, 4096])

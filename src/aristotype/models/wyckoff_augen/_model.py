@@ -50,7 +50,7 @@ class WyckoffAugen(CountedModel):
     def __init__(self, config: WyckoffAugenConfig, train_keys: NDArray[np.uint8] | None = None) -> None:
         """A model with fresh weights; `train_keys` (n, 16) are keys of the training genes, hands merged."""
         super().__init__(config, train_keys)
-        self.space = SpaceNetwork(config.elements, config.width, config.element_width)
+        self.space = SpaceNetwork(config.elements, config.width, config.element_width, config.max_sites)
         self.network = AugenNetwork(config)
         self.tries = Tries()
 
@@ -118,14 +118,16 @@ class WyckoffAugen(CountedModel):
         self.eval()
         genes = table.genes()
         self.check_vocabulary(genes)
-        found, whole = sequences_of(table)
+        found, orders = sequences_of(table)
+        owner = found.owner[orders.description]
         network = copy.deepcopy(self.network).double()  # descriptions differ in the last bits
-        parts = by_crystal(
-            log_sequences(network, found, self.vocabulary_index, self.config.max_sites), found, len(table)
-        )
+        logs = log_sequences(network, found, orders, self.vocabulary_index, self.config.max_sites)
+        parts = by_crystal(logs, owner, orders.log_weight, len(table))
+        exact = np.ones(len(table))
+        exact[owner[orders.log_weight > 0]] = 0.0
         space = self.log_space(genes)
         parts["total"] = parts["total"] + space
-        return {**parts, "space": space, "exact": whole.astype(float)}
+        return {**parts, "space": space, "exact": exact}
 
     @torch.no_grad()
     def log_space(self, genes: GeneBatch) -> NDArray[np.float64]:

@@ -47,7 +47,7 @@ class Placed:
 
 @dataclass(frozen=True, kw_only=True)
 class Batch(Placed):
-    """n sequences of S sites each, as tensors; T of their sites have freedom, with at most K nodes each."""
+    """n sequences of S sites each, as tensors; T of their sites have freedom, with N nodes together."""
 
     space: Tensor  # (n, E) bool
     cell: Tensor  # (n, 6) points of the box
@@ -58,11 +58,12 @@ class Batch(Placed):
     fixed_own: Tensor  # (n, 27)
     row: Tensor  # (T,)
     place: Tensor  # (T,)
-    features: Tensor  # (T, K, 136)
-    distances: Tensor  # (T, K, S)
-    own: Tensor  # (T, K)
-    log_count: Tensor  # (T, K)
-    coefficient: Tensor  # (T, K)
+    site: Tensor  # (N,) which of the T sites a node is of
+    features: Tensor  # (N, 136)
+    distances: Tensor  # (N, S)
+    own: Tensor  # (N,)
+    log_count: Tensor  # (N,)
+    coefficient: Tensor  # (N,)
     rows: Tensor  # (n,) of the training table
     mean_rows: float = 1.0  # sequences of an average batch
 
@@ -182,26 +183,34 @@ class AugenNetwork(nn.Module):
         return widened(self.element_query(x) @ self.elements().T + self.element_bias)
 
     def node_logits(
-        self, state: Tensor, site: Tensor, placed: Tensor, features: Tensor, distances: Tensor, own: Tensor
+        self,
+        state: Tensor,
+        kind: Tensor,
+        placed: Tensor,
+        site: Tensor,
+        features: Tensor,
+        distances: Tensor,
+        own: Tensor,
     ) -> Tensor:
-        """(T, K) how much nodes are wanted.
+        """(N,) how much nodes are wanted.
 
         Args:
-            state: (T, width) before the site.
-            site: (T, width) its letter and element.
+            state: (T, width) before each site.
+            kind: (T, width) its letter and element.
             placed: (T, S, width) letter and element of every site; those to come are far away.
-            features: (T, K, 136).
-            distances: (T, K, S).
-            own: (T, K).
+            site: (N,) which site a node is of.
+            features: (N, 136) structure factors.
+            distances: (N, S).
+            own: (N,).
         """
-        query = self.site_query(state + site)
-        logits = (features @ self.node_query(query)[..., None])[..., 0]
-        logits = logits + (shells(own) @ self.wanted_here(query)[..., None])[..., 0]
+        query = self.site_query(state + kind)
+        logits = (features * self.node_query(query)[site]).sum(dim=1)
+        logits = logits + (shells(own) * self.wanted_here(query)[site]).sum(dim=1)
         wanted = self.wanted(self.wanted_query(query)[:, None] + self.wanted_key(placed))  # (T, S, shells)
-        there = (distances < _NOWHERE).to(logits.dtype)
-        for column in range(distances.shape[2]):  # one site after another: all at once would be large
-            part = (shells(distances[:, :, column]) @ wanted[:, column, :, None])[..., 0]
-            logits = logits + part * there[:, :, column]
+        for column in range(distances.shape[1]):  # one site after another: all at once would be large
+            there = (distances[:, column] < _NOWHERE).nonzero()[:, 0]
+            part = (shells(distances[there, column]) * wanted[site[there], column]).sum(dim=1)
+            logits = logits.index_add(0, there, part)
         return widened(logits)
 
     def log_prob(self, batch: Batch) -> dict[str, Tensor]:
@@ -229,14 +238,20 @@ class AugenNetwork(nn.Module):
     def _log_coordinates(self, before: Tensor, batch: Batch) -> Tensor:
         """(n,) log-density of the parameters that are written."""
         row, place = batch.row, batch.place
-        site = self.kinds(batch.group, batch.wyckoffs, batch.elements)
+        kind = self.kinds(batch.group, batch.wyckoffs, batch.elements)
         logits = self.node_logits(
-            before[row, place], site[row, place], site[row], batch.features, batch.distances, batch.own
+            before[row, place], kind[row, place], kind[row], batch.site, batch.features, batch.distances, batch.own
         )
-        whole = torch.logsumexp(logits + batch.log_count, dim=1)
-        inside = torch.where(batch.coefficient > 0, batch.coefficient.log(), -torch.inf)
-        found = torch.logsumexp(logits + inside, dim=1) - whole
+        whole = log_sum_by(logits + batch.log_count, batch.site, len(row))
+        near = (batch.coefficient > 0).nonzero()[:, 0]
+        found = log_sum_by(logits[near] + batch.coefficient[near].log(), batch.site[near], len(row)) - whole
         return found.new_zeros(len(before)).index_add(0, row, found)
+
+
+def log_sum_by(values: Tensor, owner: Tensor, count: int) -> Tensor:
+    """(count,) log of the sum of exp(values) (m,) over the entries of each owner."""
+    largest = values.detach().new_full((count,), -torch.inf).scatter_reduce(0, owner, values.detach(), "amax")
+    return largest + torch.log(values.new_zeros(count).index_add(0, owner, torch.exp(values - largest[owner])))
 
 
 _LATTICE_POINT = 1.6

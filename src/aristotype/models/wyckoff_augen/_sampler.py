@@ -173,11 +173,10 @@ class Drawing:
             state[None],
             kinds[None, site],
             kinds[None, :site],
-            torch.from_numpy(found.features.astype(np.float32)[None]).to(state.device),
-            torch.from_numpy(distances.astype(np.float32)[None]).to(state.device),
-            torch.from_numpy(own.astype(np.float32)[None]).to(state.device),
+            torch.zeros(len(own), dtype=torch.long, device=state.device),
+            *[torch.from_numpy(a.astype(np.float32)).to(state.device) for a in (found.features, distances, own)],
         )
-        law = torch.log_softmax(logits, dim=1).expand(len(random), -1)
+        law = torch.log_softmax(logits, dim=0).expand(len(random), -1)
         nodes = choose(law, torch.from_numpy(random[:, 0]).to(state.device)).cpu().numpy()
         written = spread(found, nodes, random[:, 1 : 1 + 2 * len(sizes)].reshape(len(random), len(sizes), 2))
         points = np.zeros((len(random), freedom))

@@ -14,7 +14,7 @@ from aristotype.crystal import gene_keys
 from aristotype.models._parts import log_sum_by_row
 from aristotype.models.wyckoff_augen._batches import batch_of, of_length
 from aristotype.models.wyckoff_augen._network import Batch
-from aristotype.models.wyckoff_augen._sequences import Sequences, all_orders, descriptions_of
+from aristotype.models.wyckoff_augen._sequences import Descriptions, Orders, all_orders, descriptions_of
 from aristotype.training import to_device
 
 if TYPE_CHECKING:
@@ -23,39 +23,46 @@ if TYPE_CHECKING:
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
-MOST = 96
-"""Sequences of a crystal that are summed over, at least one a description; of more, so many random ones."""
+_PARTS = ("cell", "letters", "elements", "coordinates")
+MOST = 64
+"""Sequences that are summed over of a crystal with four sites or fewer that can move, at least one a description; of
+more, so many random ones. Of larger crystals fewer: a sequence costs as much as the square of the sites."""
+_FEW = 4
 _SITES_A_PASS = 400
 
 
-def sequences_of(table: CrystalTable, most: int = MOST) -> tuple[Sequences, NDArray[np.bool_]]:
-    """Sequences of the crystals of a table, and which crystals (n,) have all of theirs there."""
-    keys = gene_keys(table.genes()).tolist()
-    rngs = [np.random.default_rng(int.from_bytes(key[:8], "little")) for key in keys]
-    found = all_orders(descriptions_of(table), most, rngs)
-    whole = np.ones(len(table), bool)
-    whole[found.owner[found.log_weight > 0]] = False
-    return found, whole
-
-
 @torch.no_grad()
-def log_sequences(network: AugenNetwork, found: Sequences, index: Ints, max_sites: int) -> dict[str, Floats]:
-    """Logs (m,) of the parts of the density of sequences given group and space: cell, letters, elements, coordinates.
+def log_sequences(
+    network: AugenNetwork, found: Descriptions, orders: Orders, index: Ints, max_sites: int
+) -> dict[str, Floats]:
+    """Logs (q,) of the parts of the density of sequences given group and space: cell, letters, elements, coordinates.
 
     That of the cell is by cell parameters in Angstrom and degrees.
     """
-    out: dict[str, Floats] = {name: np.empty(len(found)) for name in ("cell", "letters", "elements", "coordinates")}
+    out: dict[str, Floats] = {name: np.empty(len(orders.description)) for name in _PARTS}
     weight = network.element_bias
-    lengths = found.genes.num_sites
+    lengths = found.genes.num_sites[orders.description]
     for length in np.unique(lengths).tolist():
         rows = np.flatnonzero(lengths == length)
         for piece in np.array_split(rows, max(1, len(rows) * length // _SITES_A_PASS)):
-            batch = in_precision(batch_of(of_length(found, piece), index, max_sites), weight.dtype)
-            batch = to_device(batch, weight.device)
+            kept, which = np.unique(orders.description[piece], return_inverse=True)
+            some = Orders(which, orders.order[piece, :length], orders.log_weight[piece])
+            batch = batch_of(of_length(found, kept), some, index, max_sites)
+            batch = to_device(in_precision(batch, weight.dtype), weight.device)
             for name, values in network.log_prob(batch).items():
                 out[name][piece] = values.double().cpu().numpy()
-    out["cell"] += found.log_measure
+    out["cell"] += found.log_measure[orders.description]
     return out
+
+
+def sequences_of(table: CrystalTable, most: int = MOST) -> tuple[Descriptions, Orders]:
+    """Descriptions of the crystals of a table, and their sequences, all or, of small crystals, `most`."""
+    genes = table.genes()
+    rngs = [np.random.default_rng(int.from_bytes(key[:8], "little")) for key in gene_keys(genes).tolist()]
+    moving = (genes.freedoms > 0).sum(axis=1)
+    room = np.maximum(1, most * np.minimum(1.0, (_FEW / np.maximum(moving, 1)) ** 2)).astype(np.int64)
+    found = descriptions_of(table)
+    return found, all_orders(found, room, rngs)
 
 
 def in_precision(batch: Batch, dtype: torch.dtype) -> Batch:
@@ -68,15 +75,17 @@ def in_precision(batch: Batch, dtype: torch.dtype) -> Batch:
     return replace(batch, **real)  # type: ignore[arg-type]
 
 
-def by_crystal(parts: dict[str, Floats], found: Sequences, crystals: int) -> dict[str, Floats]:
-    """Sums over the sequences of each crystal (n,): `total`, and its parts, means weighted by what each contributes."""
-    sequence = np.sum(list(parts.values()), axis=0) + found.log_weight
-    total = log_sum_by_row(sequence, found.owner, crystals)
-    share = np.exp(sequence - total[found.owner])
+def by_crystal(parts: dict[str, Floats], owner: Ints, log_weight: Floats, crystals: int) -> dict[str, Floats]:
+    """Sums over the sequences (q,) of each crystal (n,): `total`, and parts, means weighted by what each contributes.
+
+    What the sum over sequences adds is counted with the coordinates, whose orders most sequences are.
+    """
+    sequence = np.sum(list(parts.values()), axis=0) + log_weight
+    total = log_sum_by_row(sequence, owner, crystals)
+    share = np.exp(sequence - total[owner])
     out = {}
     for name, values in parts.items():
         out[name] = np.zeros(crystals)
-        np.add.at(out[name], found.owner, share * values)
-    # What the sum over sequences adds is written to the coordinates, which most of it is of.
-    out["coordinates"] = total - sum(out[name] for name in parts if name != "coordinates")
+        np.add.at(out[name], owner, share * values)
+    out["coordinates"] = total - out["cell"] - out["letters"] - out["elements"]
     return {"total": total, **out}

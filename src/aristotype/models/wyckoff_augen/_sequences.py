@@ -7,10 +7,10 @@ sequence of its own. A score sums over descriptions and orders.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import permutations, product
 from math import factorial, prod
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,8 +29,11 @@ _SAME = 1e-6
 
 
 @dataclass(frozen=True, kw_only=True)
-class Sequences:
-    """m sequences of up to S sites: letters, elements, parameters in the asymmetric unit, and a cell."""
+class Descriptions:
+    """m descriptions of up to S sites: letters, elements, parameters in the asymmetric unit, and a cell.
+
+    Sites of one kind are sorted by shape and parameters, behind the one that holds the origin of a polar group.
+    """
 
     genes: GeneBatch  # (m,) sorted by letter and element
     free: Floats  # (m, S, 3) those of the point in the asymmetric unit; 0 beyond the freedom of a site
@@ -39,23 +42,25 @@ class Sequences:
     acute: NDArray[np.bool_]  # (m,)
     log_measure: Floats  # (m,) from a density over the box to one over cell parameters
     owner: Ints  # (m,) which crystal it describes
-    log_weight: Floats  # (m,) of the sequence in a sum over those of its crystal; 0 if all are here
 
     def __len__(self) -> int:
         return len(self.owner)
 
-    def take(self, rows: Ints) -> Sequences:
+    def take(self, rows: Ints) -> Descriptions:
         """Some of them."""
-        return Sequences(
-            genes=self.genes.take(rows),
-            **{
-                name: getattr(self, name)[rows]
-                for name in ("free", "lattice", "cell", "acute", "log_measure", "owner", "log_weight")
-            },
-        )
+        names = ("free", "lattice", "cell", "acute", "log_measure", "owner")
+        return Descriptions(genes=self.genes.take(rows), **{name: getattr(self, name)[rows] for name in names})
 
 
-def descriptions_of(table: CrystalTable) -> Sequences:
+class Orders(NamedTuple):
+    """q sequences: descriptions with their sites in an order."""
+
+    description: Ints  # (q,)
+    order: Ints  # (q, S) which site of the description comes at each place
+    log_weight: Floats  # (q,) of the sequence in a sum over those of its crystal; 0 if all are here
+
+
+def descriptions_of(table: CrystalTable) -> Descriptions:
     """All descriptions of the crystals of a table, each with the sites of one kind by shape and parameters.
 
     Args:
@@ -71,7 +76,7 @@ def descriptions_of(table: CrystalTable) -> Sequences:
     free = _in_unit(genes, free)
     cell, acute, measure = _boxed(genes, lattice)
     kept = _distinct(genes, free, lattice, owner)
-    found = Sequences(
+    found = Descriptions(
         genes=genes,
         free=free,
         lattice=lattice,
@@ -79,7 +84,6 @@ def descriptions_of(table: CrystalTable) -> Sequences:
         acute=acute,
         log_measure=measure,
         owner=owner,
-        log_weight=np.zeros(len(owner)),
     )
     return found.take(kept)
 
@@ -100,23 +104,23 @@ def runs_of(genes: GeneBatch) -> list[list[list[int]]]:
     return out
 
 
-def in_any_order(found: Sequences, rng: np.random.Generator) -> Sequences:
-    """The same with sites of one kind in a random order."""
+def some_order(found: Descriptions, rng: np.random.Generator) -> Orders:
+    """Each description with sites of one kind in a random order."""
     order = np.tile(np.arange(found.free.shape[1]), (len(found), 1))
     for row, runs in enumerate(runs_of(found.genes)):
         for run in runs:
             order[row, run] = rng.permutation(run)
-    return replace(found, free=np.take_along_axis(found.free, order[..., None], axis=1))
+    return Orders(np.arange(len(found)), order, np.zeros(len(found)))
 
 
-def all_orders(found: Sequences, most: int, rngs: list[np.random.Generator]) -> Sequences:
-    """Every order of every description, or some random orders where that would be more than `most` a crystal.
+def all_orders(found: Descriptions, most: Ints, rngs: list[np.random.Generator]) -> Orders:
+    """Every order of every description, or some random orders where that would be more than `most` (n,) of a crystal.
 
     Orders that are drawn stand for all: their weights make the sum over them an unbiased estimate of the whole sum.
 
     Args:
         found: all descriptions of n crystals.
-        most: sequences of a crystal, at least one a description.
+        most: (n,) sequences of each crystal; there is at least one a description.
         rngs: n generators, one a crystal; descriptions come in an order that does not depend on which of them was
             given, so that neither does what is drawn.
     """
@@ -125,7 +129,7 @@ def all_orders(found: Sequences, most: int, rngs: list[np.random.Generator]) -> 
     for row, runs in enumerate(runs_of(found.genes)):
         crystal = int(found.owner[row])
         count = prod(factorial(len(run)) for run in runs)
-        room = max(1, most // int(descriptions[crystal]))
+        room = max(1, int(most[crystal] // descriptions[crystal]))
         choices = (
             list(product(*map(permutations, runs)))
             if count <= room
@@ -138,11 +142,8 @@ def all_orders(found: Sequences, most: int, rngs: list[np.random.Generator]) -> 
             orders.append(order)
         rows += [row] * len(choices)
         weights += [np.log(count / len(choices))] * len(choices)
-    if not rows:
-        return found
-    taken = found.take(np.array(rows, np.int64))
-    free = np.take_along_axis(taken.free, np.stack(orders)[..., None], axis=1)
-    return replace(taken, free=free, log_weight=np.array(weights))
+    shape = (len(rows), found.free.shape[1])
+    return Orders(np.array(rows, np.int64), np.array(orders, np.int64).reshape(shape), np.array(weights, float))
 
 
 def _in_unit(genes: GeneBatch, free: Floats) -> Floats:

@@ -17,8 +17,10 @@ from aristotype.symmetry import NUM_GROUPS
 class SpaceNetwork(nn.Module):
     """Sets of elements given groups, and groups given sets."""
 
-    def __init__(self, elements: tuple[int, ...], width: int, element_width: int) -> None:
+    def __init__(self, elements: tuple[int, ...], width: int, element_width: int, most: int) -> None:
+        """`most` is the largest number of elements of a set."""
         super().__init__()
+        self.most = most
         self.groups = SiteEmbedding(width)
         self.elements = ElementEmbedding(elements, element_width)
         self.chosen = nn.Sequential(nn.Linear(element_width, width), nn.GELU(), nn.Linear(width, width))
@@ -44,7 +46,7 @@ class SpaceNetwork(nn.Module):
         logits = torch.cat([self.next(state) @ vectors.T + self.bias, self.end(state)], dim=1)
         numbers = torch.arange(len(self.bias), device=chosen.device)
         last = torch.where(chosen > 0, numbers, -1).amax(dim=1, keepdim=True)
-        allowed = torch.cat([numbers > last, count > 0], dim=1)
+        allowed = torch.cat([(numbers > last) & (count < self.most), count > 0], dim=1)
         return functional.log_softmax(logits.masked_fill(~allowed, -torch.inf), dim=1)
 
     def log_space(self, group: Tensor, space: Tensor) -> Tensor:
@@ -59,9 +61,9 @@ class SpaceNetwork(nn.Module):
             following = order[here, step] if step < size else torch.full_like(here, size)
             steps = self.log_steps(group[here], chosen[here])
             total = total.index_add(0, here, steps.gather(1, following[:, None])[:, 0])
-            more = here[step < members[here]]
-            chosen = chosen.clone()
-            chosen[more, order[more, step]] = 1.0
+            if step < size:
+                more = here[step < members[here]]
+                chosen = chosen.index_put((more, order[more, step]), chosen.new_ones(()))
         return total
 
     def log_groups(self, space: Tensor) -> Tensor:

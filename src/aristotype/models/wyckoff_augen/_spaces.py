@@ -100,9 +100,9 @@ class Spaces:
             least = np.where(waiting.any(axis=1), waiting.argmax(axis=1), size)
             possible = self.allowed & (numbers <= least[:, None])
             end = ~waiting.any(axis=1)
-            if step >= self.model.config.max_sites:
-                possible[:] = False
-            # A step that leaves nothing behind it would have to end: what must still come is never passed by.
+            # What is required is never passed by, and room for it is kept.
+            room = self.model.config.max_sites - step
+            possible &= waiting | (waiting.sum(axis=1) < room)[:, None]
             mask = torch.from_numpy(np.column_stack([possible, end]))
             law = torch.log_softmax(log_steps.double().masked_fill(~mask, -torch.inf), dim=1)
             uniform = torch.from_numpy(uniforms(seed, rows[going], _SPACE + step, 1)[:, 0])
