@@ -97,6 +97,15 @@ _FAMILIES = {
         defaults={"": "wyckoffdiff_paper.toml"},
         tunable=frozenset({"loss", "steps"}),
     ),
+    "wyckoff-augen": Family(
+        module="aristotype.models.wyckoff_augen",
+        config="WyckoffAugenConfig",
+        model="WyckoffAugen",
+        fit="fit",
+        defaults={"": "wyckoff_augen.toml"},
+        tunable=frozenset({"dropout"}),
+        crystals=True,
+    ),
     "property": Family(
         module="aristotype.models.gene_encoder",
         config="GeneEncoderConfig",

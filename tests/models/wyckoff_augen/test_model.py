@@ -109,6 +109,8 @@ def test_spaces_of_elements_are_heeded(model):
     assert not (without.genes().elements == 8).any()
     with pytest.raises(InputError, match="element 92 is required"):
         model.sample(1, Conditions(required_elements=["U"]), seed=0)
+    with pytest.raises(InputError, match=r"formula is asked for.*crystalformer-mp20"):
+        model.stream(Conditions(formula="LiFeO2"), seed=0)
     with pytest.raises(InfeasibleConditionsError, match="allow more"):
         model.sample(1, Conditions(allowed_elements=["U"]), seed=0)
 

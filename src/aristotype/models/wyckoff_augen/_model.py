@@ -16,6 +16,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterator
 from dataclasses import replace
+from itertools import count
 from typing import Any, Self
 
 import numpy as np
@@ -27,6 +28,7 @@ from torch import Tensor
 from aristotype.crystal import Conditions, CrystalTable, GeneBatch
 from aristotype.models._counted import CountedModel
 from aristotype.models._parts import elements_of, first_rows
+from aristotype.models._targets import meets_targets
 from aristotype.models.wyckoff_augen._config import WyckoffAugenConfig
 from aristotype.models.wyckoff_augen._network import AugenNetwork, Batch
 from aristotype.models.wyckoff_augen._sampler import Drawing, Tries
@@ -74,19 +76,41 @@ class WyckoffAugen(CountedModel):
 
     # Sampling
 
+    @meets_targets
     def stream(self, conditions: Conditions | None = None, *, seed: int, score: bool = False) -> Iterator[CrystalTable]:
-        """Endless tables of crystals in row order; row i depends on (seed, i) alone."""
+        """Endless tables of crystals in row order; row i depends on (seed, i) alone.
+
+        Columns: `closest` (smallest distance of two atoms over the sum of their covalent radii) and `site_draws` (sites
+        drawn again because they overlapped). Where space groups are asked for they are drawn first, from p(group)
+        restricted to them, and elements given them; where elements alone are asked for these come first. Without either
+        both ways are taken alike.
+
+        Args:
+            conditions: space groups, elements, property targets.
+            seed: from 0 to 2^63 - 1.
+            score: also compute `log_prob`, which is null otherwise.
+
+        Raises:
+            InfeasibleConditionsError: no element is left, or more are required than there is room for.
+            InputError: an element outside the vocabulary is required, the seed is outside its range, or something is
+                asked for that the model does not take.
+        """
+        spaces = Spaces(self, conditions)  # refuses what cannot be before anything is drawn
         self.eval()
-        spaces = Spaces(self, conditions)
-        row = 0
-        while True:
-            rows = np.arange(row, row + _ROWS_A_BLOCK)
+        return self._blocks(spaces, seed, score)
+
+    def _blocks(self, spaces: Spaces, seed: int, score: bool) -> Iterator[CrystalTable]:
+        for start in count(0, _ROWS_A_BLOCK):
+            rows = np.arange(start, start + _ROWS_A_BLOCK)
             table = Drawing(self, *spaces.draw(seed, rows), seed, rows).run()
-            scores = self.log_prob(table) if score else [None] * len(table)
-            yield table.with_columns(
-                {"model": pa.array([self.name] * len(table)), "log_prob": pa.array(scores, pa.float64())}
+            table = table.with_columns(
+                {"model": pa.array([self.name] * len(table)), "log_prob": pa.array([None] * len(table), pa.float64())}
             )
-            row += len(rows)
+            yield self.scored(table) if score else table
+
+    def scored(self, table: CrystalTable) -> CrystalTable:
+        """A table of crystals with their `log_prob`."""
+        return table.with_columns({"log_prob": pa.array(self.log_prob(table), pa.float64())})
 
     def sample(self, n: int, conditions: Conditions | None = None, *, seed: int, score: bool = True) -> CrystalTable:
         """The first n crystals of `stream`: independent draws.

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 Flags = NDArray[np.bool_]
 Ints = NDArray[np.int64]
+_OTHERS = ("formula", "num_sites", "max_atoms", "template", "partial", "partial_crystal")
 _FIRST, _SPACE = 40, 128
 """Purposes of random numbers; that of an element is `_SPACE` and its place."""
 
@@ -33,7 +34,8 @@ class Spaces:
         """Checks the conditions on groups and elements.
 
         Raises:
-            InputError: an element that is asked for is not in the vocabulary.
+            InputError: an element that is asked for is not in the vocabulary; something else than groups, elements and
+                properties is asked for.
             InfeasibleConditionsError: no element is allowed, or more are required than a crystal has sites.
         """
         self.model = model
@@ -43,6 +45,12 @@ class Spaces:
         if conditions is None:
             self.elements_first: bool | None = None
             return
+        for name in _OTHERS:
+            if getattr(conditions, name) is not None:
+                raise InputError(
+                    f"{name} is asked for, and this model takes space groups and elements alone; take "
+                    "crystalformer-mp20 for it"
+                )
         if conditions.space_groups is not None:
             self.groups = np.array(conditions.space_groups, np.int64)
         if conditions.allowed_elements is not None:
