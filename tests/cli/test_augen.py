@@ -6,7 +6,7 @@ import json
 
 import numpy as np
 
-from aristotype.crystal import CrystalTable
+from aristotype.crystal import CrystalTable, formulas
 from aristotype.models import load
 
 from .test_crystalformer import BRIEF, _own_cache, crystals_file  # noqa: F401 (fixtures)
@@ -32,7 +32,12 @@ def test_a_model_is_trained_continued_and_drawn_from(invoke, crystals_file, tmp_
     )
     assert on.exit_code == 0, on.output
     assert load(tmp_path / "on" / "best").train_keys() == load(out / "best").train_keys()
-    refused = invoke("generate", "--model", out / "best", "--formula", "LiCl", "-n", "1", "--out", tmp_path / "no")
+    few = ["--formula", "LiCl", "--max-atoms", "12", "-n", "2", "--keep-forced"]
+    result = invoke("generate", "--model", out / "best", *few, "--out", tmp_path / "salts")
+    assert result.exit_code == 0, result.output
+    salts = CrystalTable.read(tmp_path / "salts" / "crystals.parquet")
+    assert formulas(salts.genes()) == ["LiCl", "LiCl"]
+    refused = invoke("generate", "--model", out / "best", "--formula", "UO2", "-n", "1", "--out", tmp_path / "no")
     assert refused.exit_code == 2
-    assert "take crystalformer-mp20" in " ".join(refused.stderr.split())
+    assert "element 92 is required" in " ".join(refused.stderr.split())
     assert not (tmp_path / "no").exists()

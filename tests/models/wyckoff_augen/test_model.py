@@ -12,6 +12,7 @@ from aristotype.crystal import Conditions, CrystalTable, crystal_equivalents
 from aristotype.errors import InfeasibleConditionsError, InputError
 from aristotype.models import load
 from aristotype.models._parts import log_sum_by_row
+from aristotype.models.blocks import primitive_multiplicities
 from aristotype.models.wyckoff_augen import Tries
 from aristotype.models.wyckoff_augen._score import log_sequences
 from aristotype.models.wyckoff_augen._sequences import all_orders, descriptions_of
@@ -109,10 +110,47 @@ def test_spaces_of_elements_are_heeded(model):
     assert not (without.genes().elements == 8).any()
     with pytest.raises(InputError, match="element 92 is required"):
         model.sample(1, Conditions(required_elements=["U"]), seed=0)
-    with pytest.raises(InputError, match=r"formula is asked for.*crystalformer-mp20"):
-        model.stream(Conditions(formula="LiFeO2"), seed=0)
+    with pytest.raises(InputError, match=r"a template is given.*crystalformer-mp20"):
+        model.stream(Conditions(template=only.genes().take([0])), seed=0)
     with pytest.raises(InfeasibleConditionsError, match="allow more"):
         model.sample(1, Conditions(allowed_elements=["U"]), seed=0)
+
+
+@pytest.mark.parametrize(
+    "more", [{}, {"space_groups": GROUPS}, {"formula_units": 2}, {"num_sites": 3}, {"max_atoms": 9}]
+)
+def test_formulas_are_exact(model, more):
+    table = model.sample(25, Conditions(formula="LiFeO2", **more), seed=0, score=False)
+    genes = table.genes()
+    atoms = primitive_counts(genes)
+    assert (atoms[:, [3, 26, 8]] == atoms[:, [3]] * np.array([1, 1, 2])).all()
+    assert (atoms.sum(axis=1) == atoms[:, 3] * 4).all()
+    if "formula_units" in more:
+        assert (atoms[:, 3] == 2).all()
+    assert (genes.num_sites == 3).all() or "num_sites" not in more
+    assert atoms.sum(axis=1).max() <= more.get("max_atoms", 40)
+    assert set(genes.space_group.tolist()) <= set(more.get("space_groups", range(1, 231)))
+
+
+def test_numbers_of_sites_and_atoms_are_kept(model):
+    table = model.sample(40, Conditions(num_sites=2, max_atoms=7, required_elements=["O"]), seed=1, score=False)
+    genes = table.genes()
+    assert (genes.num_sites == 2).all() and (genes.elements == 8).any(axis=1).all()
+    assert primitive_counts(genes).sum(axis=1).max() <= 7
+    with pytest.raises(InfeasibleConditionsError, match="loosen the formula"):
+        model.sample(1, Conditions(formula="LiFeO2", num_sites=2), seed=0)
+    with pytest.raises(InfeasibleConditionsError, match="loosen the formula"):
+        model.sample(1, Conditions(max_atoms=3, space_groups=[225], required_elements=["Li", "Fe", "O"]), seed=0)
+
+
+def primitive_counts(genes) -> np.ndarray:
+    """(n, 119) atoms of each element in the primitive cell."""
+    out = np.zeros((len(genes), 119), np.int64)
+    for row, number in enumerate(genes.space_group.tolist()):
+        for letter, element in zip(genes.wyckoffs[row].tolist(), genes.elements[row].tolist(), strict=True):
+            if letter >= 0:
+                out[row, element] += primitive_multiplicities(number)[letter]
+    return out
 
 
 def test_frequencies_of_spaces_follow_their_probabilities(model):

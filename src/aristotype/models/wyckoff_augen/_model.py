@@ -86,12 +86,14 @@ class WyckoffAugen(CountedModel):
         both ways are taken alike.
 
         Args:
-            conditions: space groups, elements, property targets.
+            conditions: space groups, elements, a formula, numbers of sites and atoms, property targets. Letters and
+                elements are those that can still be completed; a formula is met in any number of formula units of up to
+                40 atoms where no limit is given.
             seed: from 0 to 2^63 - 1.
             score: also compute `log_prob`, which is null otherwise.
 
         Raises:
-            InfeasibleConditionsError: no element is left, or more are required than there is room for.
+            InfeasibleConditionsError: no element is left, or no space group has sites for what is asked for.
             InputError: an element outside the vocabulary is required, the seed is outside its range, or something is
                 asked for that the model does not take.
         """
@@ -102,7 +104,7 @@ class WyckoffAugen(CountedModel):
     def _blocks(self, spaces: Spaces, seed: int, score: bool) -> Iterator[CrystalTable]:
         for start in count(0, _ROWS_A_BLOCK):
             rows = np.arange(start, start + _ROWS_A_BLOCK)
-            table = Drawing(self, *spaces.draw(seed, rows), seed, rows).run()
+            table = Drawing(self, *spaces.draw(seed, rows), seed, rows, spaces.limits).run()
             table = table.with_columns(
                 {"model": pa.array([self.name] * len(table)), "log_prob": pa.array([None] * len(table), pa.float64())}
             )

@@ -27,6 +27,9 @@ from aristotype.models.wyckoff_augen._surroundings import FAR, Surroundings
 from aristotype.symmetry import MAX_POSITIONS, space_group
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from aristotype.models.wyckoff_augen._limits import Limit
     from aristotype.models.wyckoff_augen._model import WyckoffAugen
 
 Floats = NDArray[np.float64]
@@ -53,8 +56,17 @@ class Tries:
 class Drawing:
     """Crystals of given groups and spaces of elements."""
 
-    def __init__(self, model: WyckoffAugen, group: Ints, space: NDArray[np.bool_], seed: int, rows: Ints) -> None:
-        """`group` (n,), `space` (n, E), and the numbers (n,) of their random streams."""
+    def __init__(
+        self,
+        model: WyckoffAugen,
+        group: Ints,
+        space: NDArray[np.bool_],
+        seed: int,
+        rows: Ints,
+        limits: Mapping[int, Limit],
+    ) -> None:
+        """Space groups (n,), spaces (n, E), the numbers (n,) of random streams, and limits by space group."""
+        self.limits = limits
         self.model, self.network, self.tries = model, model.network, model.tries
         self.group, self.space, self.seed, self.rows = group, space, seed, rows
         n, most = len(group), model.config.max_sites
@@ -69,6 +81,7 @@ class Drawing:
         self.told = np.zeros((n, most + 1, 4), np.float32)
         self.fixed = np.full((n, most + 1, MAX_POSITIONS), FAR, np.float32)
         self.fixed_own = np.full((n, MAX_POSITIONS), FAR, np.float32)
+        self.atoms = np.zeros((n, len(vocabulary)), np.int64)  # of the primitive cell, by element
         self.closest, self.again = np.full(n, np.inf), np.zeros(n, np.int64)
 
     @torch.no_grad()
@@ -108,7 +121,13 @@ class Drawing:
         uniform = torch.from_numpy(random).to(device)
         group = torch.from_numpy(self.group[rows]).to(device)
         state = self.network.read(about[rows], self._there(rows, site, device))[:, -1]
-        allowed = torch.from_numpy(letters_allowed(at)).to(device)
+        possible = self._elements_by_letter(site, at, rows)
+        ends = letters_allowed(at)
+        ends[:, :STOP] &= possible.any(axis=2)
+        for place, row in enumerate(rows.tolist()):
+            if (limit := self.limits.get(int(self.group[row]))) is not None:
+                ends[place, STOP] &= limit.may_end(self.atoms[row], site)
+        allowed = torch.from_numpy(ends).to(device)
         fixed = torch.from_numpy(self.fixed[rows, site]).to(device)
         own = torch.from_numpy(self.fixed_own[rows]).to(device)
         law = self.network.letter_logits(state[:, None], group, fixed[:, None], own, allowed[:, None])[:, 0]
@@ -123,13 +142,33 @@ class Drawing:
         raw = self.network.element_logits(
             state[:, None], here, group, fixed[keep].gather(1, here), own[keep].gather(1, here)
         )[:, 0]
-        possible = torch.from_numpy(elements_allowed(at, letters.cpu().numpy())).to(device)
-        elements = choose(torch.log_softmax(raw.masked_fill(~possible, -torch.inf), dim=1), uniform[:, 1])
-        self.letters[rows, site], self.elements[rows, site] = letters.cpu().numpy(), elements.cpu().numpy()
+        chosen = letters.cpu().numpy()
+        mask = torch.from_numpy(possible[more][np.arange(len(rows)), chosen]).to(device)
+        elements = choose(torch.log_softmax(raw.masked_fill(~mask, -torch.inf), dim=1), uniform[:, 1])
+        self.letters[rows, site], self.elements[rows, site] = chosen, elements.cpu().numpy()
+        self.atoms[rows, self.elements[rows, site]] += self._multiplicities(rows, chosen)
         self._coordinates(site, rows, state, random[more, 2:])
         at = at.after(self.letters[rows, site], self.elements[rows, site])
         self._tell(site, rows, at)
         return at, rows
+
+    def _elements_by_letter(self, site: int, at: Written, rows: Ints) -> NDArray[np.bool_]:
+        """(k, 27, E) which elements may come on which letters, limits heeded."""
+        letters = letters_allowed(at)[:, :STOP]
+        out = np.stack([elements_allowed(at, np.full(len(rows), w)) for w in range(STOP)], axis=1) & letters[..., None]
+        for place, row in enumerate(rows.tolist()):
+            limit = self.limits.get(int(self.group[row]))
+            for letter, element in np.argwhere(out[place]).tolist() if limit is not None else []:
+                assert limit is not None
+                placed, unused = self.atoms[row].copy(), at.unused[place].copy()
+                placed[element] += primitive_multiplicities(int(self.group[row]))[letter]
+                unused[element] = False
+                out[place, letter, element] = limit.goes_on(letter, element, placed, unused, site + 1)
+        return out
+
+    def _multiplicities(self, rows: Ints, letters: Ints) -> Ints:
+        pairs = zip(self.group[rows].tolist(), letters.tolist(), strict=True)
+        return np.array([primitive_multiplicities(number)[letter] for number, letter in pairs], np.int64)
 
     def _there(self, rows: Ints, site: int, device: torch.device) -> Placed:
         arrays = {
@@ -215,17 +254,10 @@ class Drawing:
 
     def _tell(self, site: int, rows: Ints, at: Written) -> None:
         volume = np.exp(self.cell[rows, 0])[:, None]
-        letters = self.letters[rows, : site + 1]
-        atoms = np.array(
-            [
-                [primitive_multiplicities(g)[w] for w in some]
-                for g, some in zip(self.group[rows].tolist(), letters.tolist())
-            ]
-        )
-        balls = atoms * self.ball[self.elements[rows, : site + 1]]
         count = np.full(len(rows), site + 1)
-        filled = (balls / volume).sum(axis=1)
-        self.told[rows, site + 1] = told(count, (atoms / volume).sum(axis=1), filled, at.unused.sum(axis=1))
+        filled = (self.atoms[rows] * self.ball / volume).sum(axis=1)
+        atoms = (self.atoms[rows] / volume).sum(axis=1)
+        self.told[rows, site + 1] = told(count, atoms, filled, at.unused.sum(axis=1))
 
     def _table(self) -> CrystalTable:
         width = max(1, int((self.letters >= 0).sum(axis=1).max(initial=1)))

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from aristotype.errors import InfeasibleConditionsError, InputError
 from aristotype.models.blocks import choose, uniforms
+from aristotype.models.wyckoff_augen._limits import FormulaLimit, Limit, SizeLimit, limit_of
 from aristotype.symmetry import NUM_GROUPS
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
 Flags = NDArray[np.bool_]
 Ints = NDArray[np.int64]
-_OTHERS = ("formula", "num_sites", "max_atoms", "template", "partial", "partial_crystal")
+_OTHERS = ("template", "partial", "partial_crystal")
 _FIRST, _SPACE = 40, 128
 """Purposes of random numbers; that of an element is `_SPACE` and its place."""
 
@@ -41,6 +42,8 @@ class Spaces:
         self.model = model
         size = len(model.config.elements)
         self.groups: Ints | None = None
+        self.limits: dict[int, Limit] = {}
+        self.most = np.full(NUM_GROUPS + 1, model.config.max_sites)  # different elements, by group
         self.allowed, self.required = np.ones(size, bool), np.zeros(size, bool)
         if conditions is None:
             self.elements_first: bool | None = None
@@ -48,30 +51,48 @@ class Spaces:
         for name in _OTHERS:
             if getattr(conditions, name) is not None:
                 raise InputError(
-                    f"{name} is asked for, and this model takes space groups and elements alone; take "
-                    "crystalformer-mp20 for it"
+                    f"a {name.replace('_', ' ')} is given, which this model does not take; take crystalformer-mp20"
                 )
         if conditions.space_groups is not None:
             self.groups = np.array(conditions.space_groups, np.int64)
-        if conditions.allowed_elements is not None:
-            self.allowed = self._flags(conditions.allowed_elements & model.vocabulary)
-        self.allowed &= ~self._flags(conditions.excluded_elements & model.vocabulary)
-        missing = conditions.required_elements - model.vocabulary
+        required = conditions.required_elements
+        if conditions.formula is not None:
+            required |= {number for number, _ in conditions.formula}
+        missing = required - model.vocabulary
         if missing:
             raise InputError(
                 f"element {min(missing)} is required, and is not among the {size} elements of this model; train one on "
                 "data that holds it"
             )
-        self.required = self._flags(conditions.required_elements)
+        self.allowed, self.required = self._flags(conditions.elements(model.vocabulary)), self._flags(required)
         if not self.allowed.any() or (self.required & ~self.allowed).any():
             raise InfeasibleConditionsError("no element that is required or left is one of those allowed; allow more")
-        if self.required.sum() > model.config.max_sites:
-            raise InfeasibleConditionsError(
-                f"{int(self.required.sum())} elements are required, and this model writes crystals of at most "
-                f"{model.config.max_sites} sites; require fewer"
-            )
         limited = bool(self.required.any() or not self.allowed.all())
         self.elements_first = None if self.groups is None and not limited else self.groups is None
+        if conditions.formula is not None:
+            self.elements_first = True  # they are given: the group follows from p(group | elements)
+        self._limit(conditions)
+
+    def _limit(self, conditions: Conditions) -> None:
+        """Groups in which what is asked for fits, and how many elements at most."""
+        model = self.model
+        numbers = range(1, NUM_GROUPS + 1) if self.groups is None else self.groups.tolist()
+        found = {n: limit_of(conditions, n, model.config.elements, model.config.max_sites) for n in numbers}
+        self.limits = {number: limit for number, limit in found.items() if limit is not None}
+        for number, limit in found.items():
+            if isinstance(limit, SizeLimit):
+                self.most[number] = limit.most_elements
+            elif isinstance(limit, FormulaLimit) and not limit.feasible:
+                self.most[number] = 0
+        fits = [number for number in numbers if self.most[number] >= max(1, self.required.sum())]
+        if not fits:
+            raise InfeasibleConditionsError(
+                f"in none of the {len(found)} space groups there are sites for what is asked for (this model writes at "
+                f"most {model.config.max_sites}); loosen the formula, the sites, the atoms or the required elements"
+            )
+        self.most[[number for number in numbers if number not in fits]] = 0
+        if self.groups is not None or len(fits) < NUM_GROUPS:
+            self.groups = np.array(fits)
 
     def _flags(self, numbers: frozenset[int]) -> Flags:
         return np.isin(self.model.config.elements, sorted(numbers))
@@ -90,6 +111,10 @@ class Spaces:
         group = np.where(first, 0, choose(log_law, uniform).numpy())
         space = self._sets(group, seed, rows)
         given = self.model.space.log_groups(torch.from_numpy(space)).double()
+        possible = self.most[None] >= space.sum(axis=1)[:, None]
+        if self.groups is not None:
+            possible &= np.isin(np.arange(NUM_GROUPS + 1), self.groups)
+        given = given.masked_fill(~torch.from_numpy(possible), -torch.inf)
         return np.where(first, choose(given, uniform).numpy(), group), space
 
     def _sets(self, group: Ints, seed: int, rows: Ints) -> Flags:
@@ -109,8 +134,8 @@ class Spaces:
             possible = self.allowed & (numbers <= least[:, None])
             end = ~waiting.any(axis=1)
             # What is required is never passed by, and room for it is kept.
-            room = self.model.config.max_sites - step
-            possible &= waiting | (waiting.sum(axis=1) < room)[:, None]
+            room = np.where(group[going] > 0, self.most[group[going]], self.most[1:].max()) - step
+            possible &= (waiting | (waiting.sum(axis=1) < room)[:, None]) & (room > 0)[:, None]
             mask = torch.from_numpy(np.column_stack([possible, end]))
             law = torch.log_softmax(log_steps.double().masked_fill(~mask, -torch.inf), dim=1)
             uniform = torch.from_numpy(uniforms(seed, rows[going], _SPACE + step, 1)[:, 0])
