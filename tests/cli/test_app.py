@@ -23,6 +23,7 @@ COMMANDS = [
     "relax",
     "score",
     "evaluate",
+    "explore",
     "baseline",
     "models",
     "train",

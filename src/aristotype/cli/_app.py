@@ -11,6 +11,7 @@ from aristotype.cli import (
     _data,
     _encode,
     _evaluate,
+    _explore,
     _export,
     _finetune,
     _generate,
@@ -83,6 +84,7 @@ def _main(
 
 app.command("generate", epilog=_generate.EXAMPLES)(_generate.generate)
 app.command("initialize", epilog=_initialize.EXAMPLES)(_initialize.initialize)
+app.command("explore", epilog=_explore.EXAMPLES)(_explore.explore)
 app.command("mutate", epilog=_mutate.EXAMPLES)(_mutate.mutate)
 app.command("guide", epilog=_guide.EXAMPLES)(_guide.guide)
 app.command("realize", epilog=_realize.EXAMPLES)(_realize.realize)

@@ -2,14 +2,16 @@
 
 So far `generate`: sample, filter, realise, top up; `initialize`: many geometries of one composition;
 `mutate` and `guide`: Metropolis chains on a model's likelihood, from a given crystal or towards properties;
-`score`: how likely known crystals are; `finetune`: sample, relax, judge, learn; a model of
-crystals as a source of geometries; and the baselines with what they need from other floors.
+`explore`: the phases of a space of elements, by energy above hull; `score`: how likely known crystals are;
+`finetune`: sample, relax, judge, learn; a model of crystals as a source of geometries; and the baselines with what they
+need from other floors.
 """
 
 from aristotype.discover._baselines import BASELINES, make_baseline
 from aristotype.discover._chain_result import ChainConfig, ChainsResult
 from aristotype.discover._describe import describe_conditions
 from aristotype.discover._diffraction import PatternLikeness
+from aristotype.discover._explore import ExploreResult, explore, phases
 from aristotype.discover._finetune import FinetuneResult, finetune
 from aristotype.discover._generate import (
     PATIENCE,
@@ -36,6 +38,7 @@ __all__ = [
     "ChainConfig",
     "ChainsResult",
     "EnergyAboveHull",
+    "ExploreResult",
     "FinetuneResult",
     "GenerateResult",
     "GenerateSummary",
@@ -49,6 +52,7 @@ __all__ = [
     "density",
     "describe_conditions",
     "draws_geometry",
+    "explore",
     "extremes",
     "finetune",
     "generate",
@@ -56,6 +60,7 @@ __all__ = [
     "initialize",
     "make_baseline",
     "mutate",
+    "phases",
     "property_named",
     "reward_named",
     "rewards_of",
