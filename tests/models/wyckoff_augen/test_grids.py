@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from aristotype.models.blocks import image_maps, is_polar
+from aristotype.models.blocks import image_maps, is_polar, site_features
 from aristotype.models.wyckoff_augen._grids import SPACING, divisions, grid, hats, spread
 from aristotype.symmetry import GRID, asymmetric_unit, cell_matrix, lattice_constraints, space_group
 
@@ -107,6 +107,15 @@ def test_nodes_are_one_of_each_orbit_and_near_each_other(number, seed):
             [(found.nodes @ turn.T + shift * size // GRID) % size for turn, shift in zip(found.linear, found.shift)]
         )
         assert len(np.unique(reached, axis=0)) == size.prod()  # their images are all nodes
+
+
+@given(number=NUMBERS, seed=SEEDS)
+@settings(max_examples=40)
+def test_features_are_structure_factors(number, seed):
+    for position, _, found, _, rng in grids_of(number, seed):
+        some = rng.choice(len(found.nodes), min(len(found.nodes), 20), replace=False)
+        expected = site_features(number, position.index, found.free(position.freedom)[some])
+        np.testing.assert_allclose(found.features[some], expected, atol=2e-3)  # kept in half precision
 
 
 def test_draws_follow_the_density():

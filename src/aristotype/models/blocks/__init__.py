@@ -16,7 +16,7 @@ from aristotype.models.blocks._laws import (
 )
 from aristotype.models.blocks._limits import fewest_atoms, primitive_multiplicities, without_freedom
 from aristotype.models.blocks._streams import philox, uniforms
-from aristotype.models.blocks._structure_factors import NUM_FEATURES, average_table, site_features
+from aristotype.models.blocks._structure_factors import NUM_FEATURES, average_table, grid_features, site_features
 from aristotype.models.blocks._transformer import KeyValueCache, Layer
 
 __all__ = [
@@ -38,6 +38,7 @@ __all__ = [
     "draw_inside",
     "element_features",
     "fewest_atoms",
+    "grid_features",
     "image_maps",
     "is_polar",
     "log_normal_inside",

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from aristotype.symmetry import GRID, MAX_POSITIONS, NUM_GROUPS, space_group
 
 Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
 
 
 @cache
@@ -50,6 +51,34 @@ def site_features(number: int, letter: int, free: Floats) -> Floats:
         phases = np.einsum("hmf,nf->nhm", turns, part)
         out[start : start + step] = (np.exp(2j * np.pi * phases) * fixed).mean(axis=2)
     return np.concatenate([out.real, out.imag], axis=1)
+
+
+def grid_features(number: int, letter: int, axes: tuple[int, ...], sizes: tuple[int, ...], nodes: Ints) -> Floats:
+    """Structure factors (n, 136) of sites at nodes of a grid on some free parameters, the others being 0.
+
+    The same as `site_features`, but faster: phases are products of those along each axis, of which there are few.
+
+    Args:
+        number: space group.
+        letter: index of the position.
+        axes: which parameters have a grid.
+        sizes: divisions of each.
+        nodes: (n, axes) in divisions.
+    """
+    turns, fixed = _terms(number, letter)
+    along = [
+        np.exp(2j * np.pi * turns[..., axis, None] * np.arange(size) / size).astype(np.complex64)
+        for axis, size in zip(axes, sizes, strict=True)
+    ]  # (h, m, size) each
+    out = np.empty((len(nodes), len(fixed)), np.complex64)
+    step = max(1, 2_000_000 // fixed.size)
+    for start in range(0, len(nodes), step):
+        part = nodes[start : start + step]
+        phases = fixed[..., None].astype(np.complex64)
+        for table, places in zip(along, part.T, strict=True):
+            phases = phases * table[..., places]
+        out[start : start + step] = phases.mean(axis=1).T
+    return np.concatenate([out.real, out.imag], axis=1).astype(np.float64)
 
 
 def average_features(number: int, letter: int) -> Floats:

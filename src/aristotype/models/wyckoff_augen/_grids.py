@@ -20,7 +20,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from aristotype.models.blocks import image_maps, pinned_axes, site_features
+from aristotype.models.blocks import grid_features, image_maps, pinned_axes
 from aristotype.symmetry import GRID, cell_matrix, space_group
 
 Floats = NDArray[np.float64]
@@ -101,35 +101,25 @@ def grid(number: int, letter: int, sizes: tuple[int, ...], anchored: bool = Fals
     place = np.full(len(every), -1, np.int64)
     place[kept] = np.arange(len(kept))
     nodes = every[kept]
-    position = space_group(number).positions[letter]
-    free = np.zeros((len(nodes), position.freedom))
-    free[:, axes] = nodes / np.maximum(size, 1)
-    features = site_features(number, letter, free).astype(np.float16)
+    features = grid_features(number, letter, axes, sizes, nodes).astype(np.float16)
     return Grid(sizes, axes, nodes, place, features, linear, shift)
 
 
 def hats(found: Grid, free: Floats) -> Hats:
     """Nodes and coefficients for points with parameters (n, freedom); densities are by written parameters."""
-    written = free[:, found.axes]
     size = np.array(found.sizes, np.int64)
-    volume = float(size.prod())
-    points, nodes, values = [], [], []
+    images = (np.einsum("hij,nj->nhi", found.linear, free[:, found.axes]) + found.shift / GRID) % 1.0 * size
+    low = np.floor(images).astype(np.int64)
+    part = (images - low)[:, :, None]
     corners = np.array(list(product((0, 1), repeat=len(size))), np.int64).reshape(-1, len(size))
-    for turn, step in zip(found.linear, found.shift, strict=True):
-        image = (written @ turn.T + step / GRID) % 1.0 * size
-        low = np.floor(image).astype(np.int64)
-        part = image - low
-        for corner in corners:
-            value = np.where(corner == 1, part, 1.0 - part).prod(axis=1)
-            flat = np.zeros(len(image), np.int64)
-            for axis, count in enumerate(found.sizes):
-                flat = flat * count + (low[:, axis] + corner[axis]) % count
-            node = found.place[flat]
-            here = np.flatnonzero((node >= 0) & (value > 0))
-            points.append(here)
-            nodes.append(node[here])
-            values.append(value[here] * volume)
-    return Hats(np.concatenate(points), np.concatenate(nodes), np.concatenate(values))
+    values = np.where(corners == 1, part, 1.0 - part).prod(axis=3)  # (n, h, corners)
+    flat = np.zeros(values.shape, np.int64)
+    for axis, count in enumerate(found.sizes):
+        flat = flat * count + (low[:, :, None, axis] + corners[:, axis]) % count
+    nodes = found.place[flat]
+    here = (nodes >= 0) & (values > 0)
+    point = np.broadcast_to(np.arange(len(free))[:, None, None], nodes.shape)
+    return Hats(point[here], nodes[here], values[here] * float(size.prod()))
 
 
 def spread(found: Grid, node: Ints, uniform: Floats) -> Floats:
