@@ -6,7 +6,6 @@ fitting is kept. Scores are those of the model, which knows nothing of this.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -24,9 +23,11 @@ from aristotype.models.wyckoff_augen._network import Placed
 from aristotype.models.wyckoff_augen._rules import STOP, Written, elements_allowed, letters_allowed, start
 from aristotype.models.wyckoff_augen._sequences import in_shapes
 from aristotype.models.wyckoff_augen._surroundings import FAR, Surroundings
+from aristotype.models.wyckoff_augen._tries import closeness
 from aristotype.symmetry import MAX_POSITIONS, space_group
 
 if TYPE_CHECKING:
+    from aristotype.models.wyckoff_augen._base import AugenModel
     from aristotype.models.wyckoff_augen._model import WyckoffAugen
 
 Floats = NDArray[np.float64]
@@ -35,19 +36,6 @@ _CELL, _SITE = 41, 1024
 """Purposes of random numbers; a site's is `_SITE` and its place."""
 _A_TRY = 7
 """Random numbers of a draw of coordinates: a node, and two for each parameter."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Tries:
-    """How often a site that comes too close to what is there is drawn."""
-
-    closest: float = 0.72  # smallest distance of two atoms that fits, over the sum of their covalent radii
-    sites: int = 16  # draws of a site, at most
-
-    @staticmethod
-    def none() -> Tries:
-        """Everything stays as it is drawn first."""
-        return Tries(closest=0.0, sites=1)
 
 
 class Drawing:
@@ -91,7 +79,9 @@ class Drawing:
         while len(rows):
             at, rows = self._site(site, at, rows, about)
             site += 1
-        return self._table()
+        return table_of(
+            self.model, self.group, self.letters, self.elements, self.free, self.lattice, self.rows
+        ).with_columns({"closest": pa.array(self.closest), "site_draws": pa.array(self.again)})
 
     def _lattices(self, cell: Floats, acute: NDArray[np.bool_]) -> Floats:
         out = np.zeros((len(cell), 6))
@@ -181,27 +171,16 @@ class Drawing:
         written = spread(found, nodes, random[:, 1 : 1 + 2 * len(sizes)].reshape(len(random), len(sizes), 2))
         points = np.zeros((len(random), freedom))
         points[:, found.axes] = written
-        best, most = 0, -1.0
-        for attempt in range(len(random)):  # most are done at the first
-            near, mine = around.distances(letter, points[attempt : attempt + 1])
-            ratio = self._ratio(row, site, near[0], float(mine[0]))
-            if ratio > most:
-                best, most = attempt, ratio
-            if ratio >= self.tries.closest:
-                break
+        radius = self.radius[self.elements[row, : site + 1]]
+        best, attempt = self.tries.first_that_fits(around, letter, points, radius[:-1], radius[-1])
         self.again[row] += attempt
         return points[best] if held else in_shapes(number, letter, points[best : best + 1])[1][0]
-
-    def _ratio(self, row: int, site: int, near: Floats, own: float) -> float:
-        """Smallest distance over the sum of two radii."""
-        radius = self.radius[self.elements[row, site]]
-        others = near / (self.radius[self.elements[row, :site]] + radius)
-        return float(min(others.min(initial=np.inf), own / (2 * radius)))
 
     def _put(self, row: int, site: int, letter: int, free: Floats) -> None:
         number, around = int(self.group[row]), self.around[row]
         near, own = around.distances(letter, free[None])
-        self.closest[row] = min(self.closest[row], self._ratio(row, site, near[0], float(own[0])))
+        radius = self.radius[self.elements[row, : site + 1]]
+        self.closest[row] = min(self.closest[row], closeness(near[0], float(own[0]), radius[:-1], radius[-1]))
         self.pairs[row, site, :site], self.pairs[row, site, site] = near[0], own[0]
         self.pairs[row, :site, site] = near[0]
         around.put(letter, free)
@@ -227,16 +206,26 @@ class Drawing:
         filled = (balls / volume).sum(axis=1)
         self.told[rows, site + 1] = told(count, (atoms / volume).sum(axis=1), filled, at.unused.sum(axis=1))
 
-    def _table(self) -> CrystalTable:
-        width = max(1, int((self.letters >= 0).sum(axis=1).max(initial=1)))
-        here = self.letters[:, :width] >= 0
-        vocabulary = np.array(self.model.config.elements)
-        genes = GeneBatch(
-            space_group=self.group.astype(np.int16),
-            elements=np.where(here, vocabulary[self.elements[:, :width]], 0).astype(np.int8),
-            wyckoffs=self.letters[:, :width].astype(np.int8),
-        )
-        ids = [f"{self.model.name}-{row}" for row in self.rows.tolist()]
-        return crystals_of(genes, self.free[:, :width], self.lattice, ids).with_columns(
-            {"closest": pa.array(self.closest), "site_draws": pa.array(self.again)}
-        )
+
+def table_of(
+    model: AugenModel, group: Ints, letters: Ints, elements: Ints, free: Floats, lattice: Floats, rows: Ints
+) -> CrystalTable:
+    """Crystals that were written site by site.
+
+    Args:
+        model: whose vocabulary elements are of.
+        group: (n,).
+        letters: (n, S), -1 where there is no site.
+        elements: (n, S) indices in the vocabulary.
+        free: (n, S, 3).
+        lattice: (n, 6) Angstrom and degrees.
+        rows: (n,) numbers of their random streams, which they are named by.
+    """
+    width = max(1, int((letters >= 0).sum(axis=1).max(initial=1)))
+    here = letters[:, :width] >= 0
+    genes = GeneBatch(
+        space_group=group.astype(np.int16),
+        elements=np.where(here, np.array(model.config.elements)[elements[:, :width]], 0).astype(np.int8),
+        wyckoffs=letters[:, :width].astype(np.int8),
+    )
+    return crystals_of(genes, free[:, :width], lattice, [f"{model.name}-{row}" for row in rows.tolist()])

@@ -14,7 +14,7 @@ from aristotype.symmetry import NUM_GROUPS
 
 if TYPE_CHECKING:
     from aristotype.crystal import Conditions
-    from aristotype.models.wyckoff_augen._model import WyckoffAugen
+    from aristotype.models.wyckoff_augen._base import AugenModel
 
 Flags = NDArray[np.bool_]
 Ints = NDArray[np.int64]
@@ -30,7 +30,7 @@ class Spaces:
     p(group) restricted to them; where elements are asked for and groups are not, the space comes first.
     """
 
-    def __init__(self, model: WyckoffAugen, conditions: Conditions | None) -> None:
+    def __init__(self, model: AugenModel, conditions: Conditions | None) -> None:
         """Checks the conditions on groups and elements.
 
         Raises:
