@@ -33,7 +33,8 @@ _ROWS_A_BLOCK = 64
 class AugenModel(CountedModel):
     """A model of crystals: p(group, space of elements), and a density of sequences given both.
 
-    A subclass gives the configuration, the network and `loss`, `log_sequences`, `batches` and `draw`.
+    A subclass gives the configuration, the network and `loss`, `log_sequences`, `batches` and `draw`; `covers`, if its
+    cells are limited.
     """
 
     family = FAMILY
@@ -64,6 +65,10 @@ class AugenModel(CountedModel):
             double: in double precision.
         """
         raise NotImplementedError
+
+    def covers(self, found: Descriptions) -> NDArray[np.bool_]:
+        """(m,) whether the cells of descriptions are among those that the model can draw."""
+        return np.ones(len(found), bool)
 
     def batches(self, learnt: Descriptions, seed: int) -> Callable[[Ints, float], Any]:
         """What makes batches for `loss`, from rows of one length (see `CrystalSource`)."""

@@ -97,7 +97,7 @@ def by_crystal(parts: dict[str, Floats], owner: Ints, log_weight: Floats, crysta
     """
     sequence = np.sum(list(parts.values()), axis=0) + log_weight
     total = log_sum_by_row(sequence, owner, crystals)
-    share = np.exp(np.where(np.isfinite(sequence), sequence - total[owner], -np.inf))
+    share = np.exp(sequence - np.where(np.isfinite(total), total, 0.0)[owner])
     out = {}
     for name, values in parts.items():
         out[name] = np.zeros(crystals)

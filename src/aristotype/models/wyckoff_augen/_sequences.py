@@ -177,8 +177,12 @@ def _in_unit(genes: GeneBatch, free: Floats) -> Floats:
 def in_shapes(number: int, letter: int, free: Floats) -> tuple[Ints, Floats]:
     """Shape (n,) and parameters (n, freedom) in [0, 1) of sites in the asymmetric unit, for parameters of any image."""
     shape, found, _ = unit_points(number, letter, free)
-    found = np.rint(found / 1e-12) * 1e-12 % 1.0  # rounding leaves -1e-17 at the border
-    return shape, found
+    return shape, in_cell(found)
+
+
+def in_cell(free: Floats) -> Floats:
+    """The same parameters in [0, 1)."""
+    return np.rint(free / 1e-12) * 1e-12 % 1.0  # rounding leaves -1e-17 at the border
 
 
 def unit_points(number: int, letter: int, free: Floats) -> tuple[Ints, Floats, Floats]:
