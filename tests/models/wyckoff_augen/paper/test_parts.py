@@ -14,7 +14,7 @@ from aristotype.models.blocks import image_maps, is_polar, pinned_axes
 from aristotype.models.wyckoff_augen._batches import of_length
 from aristotype.models.wyckoff_augen._sequences import Orders, descriptions_of, some_order
 from aristotype.models.wyckoff_augen._surroundings import Surroundings
-from aristotype.models.wyckoff_augen.paper import PaperConfig
+from aristotype.models.wyckoff_augen.paper import PaperConfig, _messages
 from aristotype.models.wyckoff_augen.paper._batches import batch_of, maker_of_batches, noisy
 from aristotype.models.wyckoff_augen.paper._features import (
     group_features,
@@ -235,6 +235,33 @@ def test_the_loss_is_the_likelihood_with_its_terms_and_slower_gradients():
     assert slow.numpy() == pytest.approx(0.3 * whole.numpy(), rel=1e-3, abs=1e-6)
     with_terms = tiny_model(concentration=1.5, z_loss=1.0)
     assert with_terms.loss(batch)[0].item() > loss.item() + 1.0
+
+
+def test_gradients_are_the_same_where_messages_are_computed_again(monkeypatch):
+    model = tiny_model()
+    found = descriptions_of(handful())
+    batch = maker_of_batches(found, model.vocabulary_index, model.config, 0)(
+        np.flatnonzero(found.genes.num_sites == 2)[:6], 6.0
+    )
+    weights = [model.network.messages.edge[0].weight, model.network.messages.layers[0].update[0].weight]
+    kept = torch.autograd.grad(model.loss(batch)[0], weights)
+    monkeypatch.setattr(_messages, "_EDGES_KEPT", 0)
+    again = torch.autograd.grad(model.loss(batch)[0], weights)
+    for one, two in zip(kept, again, strict=True):
+        assert float(one.abs().max()) > 1e-6
+        assert two.numpy() == pytest.approx(one.numpy(), abs=1e-5)
+
+
+def test_half_precision_gives_nearly_the_same_loss():
+    model = tiny_model()
+    found = descriptions_of(handful())
+    make = maker_of_batches(found, model.vocabulary_index, model.config, 0)
+    batch = make(np.flatnonzero(found.genes.num_sites == 2)[:6], 6.0)
+    whole = model.loss(batch)[0].item()
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        loss = model.loss(batch)[0]
+    loss.backward()
+    assert loss.item() == pytest.approx(whole, abs=2.0)
 
 
 def test_some_steps_bring_the_loss_down():

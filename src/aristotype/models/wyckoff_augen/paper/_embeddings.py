@@ -18,7 +18,7 @@ from aristotype.models.wyckoff_augen.paper._features import (
     shape_rows,
 )
 from aristotype.models.wyckoff_augen.paper._lattice import ANGLES, LENGTHS
-from aristotype.models.wyckoff_augen.paper._layers import fourier, frequencies, mlp
+from aristotype.models.wyckoff_augen.paper._layers import fourier, frequencies, mlp, waves
 
 _WAVES, _SCALE, _SEED = 32, 1.0, 37
 _CELL_WAVES, _CELL_SCALES, _CELL_SEED = 16, (20.0, 20.0, 20.0, 1.0, 1.0, 1.0), 41
@@ -91,7 +91,7 @@ class Embeddings(nn.Module):
         rows = self.rows[group, letter]
         different, which = torch.unique(rows, return_inverse=True)
         at = different.clamp(min=0)
-        vertex = self.from_corner(fourier(self.corners[at] @ self.wave))
+        vertex = self.from_corner(waves(self.corners[at], self.wave))
         vectors = self.shape_out((self.share[at][..., None] * vertex).sum(dim=1))
         return vectors[which], rows >= 0
 

@@ -15,14 +15,17 @@ class Joint(nn.Module):
     have in common is computed once.
     """
 
-    def __init__(self, sizes: tuple[int, ...], width: int, out: int) -> None:
-        """Of vectors of these sizes; two hidden layers."""
+    def __init__(self, sizes: tuple[int, ...], width: int, out: int, *, hidden: int = 2) -> None:
+        """Of vectors of these sizes; `hidden` layers of a width."""
         super().__init__()
         self.first = nn.ModuleList(nn.Linear(size, width, bias=place == 0) for place, size in enumerate(sizes))
         scale = len(sizes) ** -0.5
         for layer in self.first:
             layer.weight.data *= scale
-        self.rest = nn.Sequential(nn.SiLU(), nn.Linear(width, width), nn.SiLU(), nn.Linear(width, out))
+        more: list[nn.Module] = []
+        for _ in range(hidden - 1):
+            more += [nn.SiLU(), nn.Linear(width, width)]
+        self.rest = nn.Sequential(*more, nn.SiLU(), nn.Linear(width, out))
 
     def forward(self, *parts: Tensor) -> Tensor:
         """(..., out) of vectors (..., size)."""
@@ -69,6 +72,14 @@ def mlp(size: int, width: int, out: int) -> nn.Sequential:
 def frequencies(rows: int, count: int, scale: float, seed: int) -> Tensor:
     """(rows, count) random frequencies with a standard deviation, the same for the same seed."""
     return scale * torch.randn(rows, count, generator=torch.Generator().manual_seed(seed))
+
+
+def waves(point: Tensor, frequency: Tensor) -> Tensor:
+    """(..., 2 f) Fourier features of points (..., 3) for frequencies (3, f).
+
+    Not by a product of matrices, for which autocasting would round turns.
+    """
+    return fourier((point[..., None] * frequency).sum(dim=-2))
 
 
 def fourier(turns: Tensor) -> Tensor:

@@ -10,13 +10,13 @@ from torch.utils.checkpoint import checkpoint
 
 from aristotype.models.wyckoff_augen.paper._config import PaperConfig
 from aristotype.models.wyckoff_augen.paper._graph import Graph
-from aristotype.models.wyckoff_augen.paper._layers import GraphNorm, Joint, fourier, frequencies, gaussians, mlp
+from aristotype.models.wyckoff_augen.paper._layers import GraphNorm, Joint, frequencies, gaussians, mlp, waves
 
 FURTHEST = 15.0
 """Angstrom up to which distances are told; the paper does not say."""
 _WAVES, _SCALE, _SEED = 32, 1.0, 31
 """Of the Fourier features of coordinates: how many, cycles in a cell edge, seed."""
-_EDGES_KEPT = 50_000
+_EDGES_KEPT = 200_000
 """Edges of a batch beyond which messages are computed again for gradients, so that memory stays bounded."""
 _SAME = 1e-6
 """Angstrom within which an edge has no direction."""
@@ -27,7 +27,7 @@ class MessageLayer(nn.Module):
 
     def __init__(self, width: int, filters: int) -> None:
         super().__init__()
-        self.filter = Joint((filters, width, width), width, width)
+        self.filter = Joint((filters, width, width), width, width, hidden=1)
         self.norm = GraphNorm(width)
         self.update = mlp(width, width, width)
         self.scale = nn.Parameter(torch.zeros(()))
@@ -70,7 +70,7 @@ class MessageNetwork(nn.Module):
             atoms: (n S,) of each site in the primitive cell.
             graph: of the n sequences of S sites.
         """
-        sites = self.node(position, element, fourier(point @ self.wave))
+        sites = self.node(position, element, waves(point, self.wave))
         empty = (graph.node_site < 0)[:, None]
         if len(sites):
             at = graph.node_site.clamp(min=0)
