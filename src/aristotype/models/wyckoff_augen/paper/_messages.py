@@ -1,4 +1,8 @@
-"""Message passing on graphs of crystals (A.4, equations 4 to 9)."""
+"""Message passing on graphs of crystals (A.4, equations 4 to 9).
+
+What the paper leaves open is settled so: multiplicities are those of the primitive cell, whose atoms make the graph;
+attention is a sigmoid, so that the denominator of equation 9 is not 0; only the empty crystal has a seed node.
+"""
 
 from __future__ import annotations
 
