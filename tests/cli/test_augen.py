@@ -5,18 +5,24 @@ from __future__ import annotations
 import json
 
 import numpy as np
+import pytest
 
 from aristotype.crystal import CrystalTable, formulas
 from aristotype.models import load
 
 from .test_crystalformer import BRIEF, _own_cache, crystals_file  # noqa: F401 (fixtures)
 
-SMALL = [f"--set=model.{text}" for text in ("width=16", "layers=1", "heads=2", "element_width=8", "cell_components=4")]
+SMALL = {
+    "wyckoff-augen": ("width=16", "layers=1", "heads=2", "element_width=8", "cell_components=4"),
+    "wyckoff-augen-paper": ("width=16", "layers=1", "filters=16", "distances=20", "element_width=8"),
+}
 
 
-def test_a_model_is_trained_continued_and_drawn_from(invoke, crystals_file, tmp_path):  # noqa: F811
+@pytest.mark.parametrize("family", SMALL)
+def test_a_model_is_trained_continued_and_drawn_from(family, invoke, crystals_file, tmp_path):  # noqa: F811
     out = tmp_path / "run"
-    command = ["train", "wyckoff-augen", "--data", crystals_file, "--out", out, *SMALL, *BRIEF]
+    small = [f"--set=model.{text}" for text in SMALL[family]]
+    command = ["train", family, "--data", crystals_file, "--out", out, *small, *BRIEF]
     result = invoke(*command, "--set=training.max_steps=4")
     assert result.exit_code == 0, result.output
     log = list(map(json.loads, (out / "log.jsonl").read_text().splitlines()))
@@ -27,9 +33,7 @@ def test_a_model_is_trained_continued_and_drawn_from(invoke, crystals_file, tmp_
     table = CrystalTable.read(tmp_path / "crystals" / "crystals.parquet")
     assert np.isfinite(table.column("log_prob").to_numpy()).all()
     assert set(np.unique(table.genes().elements)) <= {0, 3, 8, 17}
-    on = invoke(
-        "train", "wyckoff-augen", "--data", crystals_file, "--from", out / "best", *BRIEF, "--out", tmp_path / "on"
-    )
+    on = invoke("train", family, "--data", crystals_file, "--from", out / "best", *BRIEF, "--out", tmp_path / "on")
     assert on.exit_code == 0, on.output
     assert load(tmp_path / "on" / "best").train_keys() == load(out / "best").train_keys()
     few = ["--formula", "LiCl", "--max-atoms", "12", "-n", "2", "--keep-forced"]

@@ -106,6 +106,24 @@ _FAMILIES = {
         tunable=frozenset({"dropout"}),
         crystals=True,
     ),
+    "wyckoff-augen-paper": Family(
+        module="aristotype.models.wyckoff_augen.paper",
+        config="PaperConfig",
+        model="WyckoffAugenPaper",
+        fit="fit_paper",
+        defaults={"": "wyckoff_augen_paper.toml"},
+        tunable=frozenset(
+            {
+                "position_noise",
+                "length_noise",
+                "angle_noise",
+                "gradient_factor",
+                "concentration",
+                "z_loss",
+            }
+        ),
+        crystals=True,
+    ),
     "property": Family(
         module="aristotype.models.gene_encoder",
         config="GeneEncoderConfig",

@@ -108,9 +108,11 @@ def log_sum_by_row(values: NDArray[np.float64], owner: NDArray[np.int64], rows: 
     """Log of the sum of exp(values) (m,) over the entries of each row (m,) to (rows,)."""
     largest = np.full(rows, -np.inf)
     np.maximum.at(largest, owner, values)
+    largest[np.isneginf(largest)] = 0.0  # nothing is possible, and the sum is 0
     sums = np.zeros(rows)
     np.add.at(sums, owner, np.exp(values - largest[owner]))
-    return largest + np.log(sums)
+    with np.errstate(divide="ignore"):
+        return largest + np.log(sums)
 
 
 def smoothed_frequencies(group_counts: NDArray[np.int64], smoothing: float) -> NDArray[np.float64]:

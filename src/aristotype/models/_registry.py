@@ -27,6 +27,7 @@ _READERS: Mapping[tuple[str, str], str] = {
     ("crystalformer", "paper"): "aristotype.models.crystalformer.paper:CrystalFormerPaper",
     ("wyckoffdiff", "default"): "aristotype.models.wyckoffdiff:WyckoffDiff",
     ("wyckoff-augen", "default"): "aristotype.models.wyckoff_augen:WyckoffAugen",
+    ("wyckoff-augen", "paper"): "aristotype.models.wyckoff_augen.paper:WyckoffAugenPaper",
     ("gene-encoder", "default"): "aristotype.models.gene_encoder:GeneEncoder",
 }
 _ENCODERS = frozenset({"gene-encoder"})

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from aristotype.crystal import Conditions, CrystalTable, crystal_equivalents
+from aristotype.crystal import Conditions, CrystalTable, GeneBatch, crystal_equivalents
 from aristotype.errors import InfeasibleConditionsError, InputError
 from aristotype.models import load
 from aristotype.models._parts import log_sum_by_row
@@ -110,8 +110,6 @@ def test_spaces_of_elements_are_heeded(model):
     assert not (without.genes().elements == 8).any()
     with pytest.raises(InputError, match="element 92 is required"):
         model.sample(1, Conditions(required_elements=["U"]), seed=0)
-    with pytest.raises(InputError, match=r"a template is given.*crystalformer-mp20"):
-        model.stream(Conditions(template=only.genes().take([0])), seed=0)
     with pytest.raises(InfeasibleConditionsError, match="allow more"):
         model.sample(1, Conditions(allowed_elements=["U"]), seed=0)
 
@@ -141,6 +139,23 @@ def test_numbers_of_sites_and_atoms_are_kept(model):
         model.sample(1, Conditions(formula="LiFeO2", num_sites=2), seed=0)
     with pytest.raises(InfeasibleConditionsError, match="loosen the formula"):
         model.sample(1, Conditions(max_atoms=3, space_groups=[225], required_elements=["Li", "Fe", "O"]), seed=0)
+
+
+def test_templates_and_known_sites_are_kept(model):
+    template = GeneBatch.from_lists([225], [[3, 8]], [[0, 1]])
+    genes = model.sample(20, Conditions(template=template), seed=0, score=False).genes()
+    assert (genes.wyckoffs[:, :2] == [0, 1]).all() and (genes.space_group == 225).all()
+    exact = model.sample(8, Conditions(template=template, formula="LiFe"), seed=0, score=False).genes()
+    assert (np.sort(exact.elements[:, :2], axis=1) == [3, 26]).all()
+    known = GeneBatch.from_lists([62], [[8, 26]], [[0, 2]])
+    genes = model.sample(20, Conditions(partial=known, max_atoms=16), seed=0, score=False).genes()
+    for letter, element in ((0, 8), (2, 26)):
+        assert ((genes.wyckoffs == letter) & (genes.elements == element)).any(axis=1).all()
+    assert primitive_counts(genes).sum(axis=1).max() <= 16 and (genes.num_sites > 2).any()
+    with pytest.raises(InfeasibleConditionsError, match="the template has 2 sites"):
+        model.stream(Conditions(template=template, num_sites=3), seed=0)
+    with pytest.raises(InfeasibleConditionsError, match="space group 62, which is not among"):
+        model.stream(Conditions(partial=known, space_groups=[2]), seed=0)
 
 
 def primitive_counts(genes) -> np.ndarray:

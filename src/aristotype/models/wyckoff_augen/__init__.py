@@ -3,6 +3,6 @@
 from aristotype.models.wyckoff_augen._config import WyckoffAugenConfig
 from aristotype.models.wyckoff_augen._fit import fit
 from aristotype.models.wyckoff_augen._model import FAMILY, WyckoffAugen
-from aristotype.models.wyckoff_augen._sampler import Tries
+from aristotype.models.wyckoff_augen._tries import Tries
 
 __all__ = ["FAMILY", "Tries", "WyckoffAugen", "WyckoffAugenConfig", "fit"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -16,6 +17,7 @@ from aristotype.models.wyckoff_augen._rules import elements_allowed, letters_all
 from aristotype.models.wyckoff_augen._sequences import Descriptions, Orders, some_order
 
 Ints = NDArray[np.int64]
+Flags = NDArray[np.bool_]
 
 
 def of_length(found: Descriptions, rows: Ints) -> Descriptions:
@@ -54,27 +56,17 @@ def batch_of(
     group = some.genes.space_group.astype(np.int64)
     letters = some.genes.wyckoffs.astype(np.int64)
     elements = index[some.genes.elements]
-    n, length = letters.shape
-    space = np.zeros((n, int(index.max()) + 1), bool)
-    space[np.repeat(np.arange(n), length), elements.ravel()] = True
-    allowed = np.zeros((n, length + 1, 28), bool)
-    elements_ok = np.zeros((n, length, space.shape[1]), bool)
-    at = start(group, space, max_sites)
-    for site in range(length):
-        allowed[:, site] = letters_allowed(at)
-        elements_ok[:, site] = elements_allowed(at, letters[:, site])
-        at = at.after(letters[:, site], elements[:, site])
-    allowed[:, length] = letters_allowed(at)
+    allowed = allowed_of(group, letters, elements, int(index.max()) + 1, max_sites)
     sites = arrays.sites
     tensors = {
         "group": group,
         "wyckoffs": letters,
         "elements": elements,
-        "space": space,
+        "space": allowed.space,
         "cell": some.cell.astype(np.float32),
         "acute": some.acute,
-        "letters_allowed": allowed,
-        "elements_allowed": elements_ok,
+        "letters_allowed": allowed.letters,
+        "elements_allowed": allowed.elements,
         "cell_features": arrays.cell_features,
         "factors": arrays.factors,
         "pairs": arrays.pairs,
@@ -92,6 +84,29 @@ def batch_of(
         "rows": some.owner,
     }
     return Batch(**{name: torch.from_numpy(array) for name, array in tensors.items()}, mean_rows=mean_rows)
+
+
+class Allowed(NamedTuple):
+    """What the rules leave at each step of n sequences of S sites."""
+
+    space: Flags  # (n, E)
+    letters: Flags  # (n, S + 1, 28)
+    elements: Flags  # (n, S, E)
+
+
+def allowed_of(group: Ints, letters: Ints, elements: Ints, size: int, max_sites: int) -> Allowed:
+    """What may come at each step of sequences (n, S) with elements of a vocabulary of a size."""
+    n, length = letters.shape
+    space = np.zeros((n, size), bool)
+    space[np.repeat(np.arange(n), length), elements.ravel()] = True
+    out = Allowed(space, np.zeros((n, length + 1, 28), bool), np.zeros((n, length, size), bool))
+    at = start(group, space, max_sites)
+    for site in range(length):
+        out.letters[:, site] = letters_allowed(at)
+        out.elements[:, site] = elements_allowed(at, letters[:, site])
+        at = at.after(letters[:, site], elements[:, site])
+    out.letters[:, length] = letters_allowed(at)
+    return out
 
 
 def maker_of_batches(found: Descriptions, index: Ints, max_sites: int, seed: int) -> Callable[[Ints, float], Batch]:

@@ -6,18 +6,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from torch import nn
-
 from aristotype.crystal import CrystalTable
-from aristotype.models._crystal_source import CrystalSource
-from aristotype.models._fitting import SITES_A_ROW, card_with_figures, fresh_weights, refuse_longer, validation_rows
-from aristotype.models.wyckoff_augen._batches import maker_of_batches
+from aristotype.models._fitting import fresh_weights
 from aristotype.models.wyckoff_augen._config import WyckoffAugenConfig
 from aristotype.models.wyckoff_augen._model import WyckoffAugen
-from aristotype.models.wyckoff_augen._score import log_sequences
-from aristotype.models.wyckoff_augen._sequences import descriptions_of, some_order
-from aristotype.training import TrainingConfig, TrainingResult, train
+from aristotype.models.wyckoff_augen._training import fit_model, taken_on
+from aristotype.training import TrainingConfig, TrainingResult
 
 
 def fit(
@@ -55,47 +49,19 @@ def fit(
         TableError: a row is a gene.
     """
     del calibrate_best
-    genes = train_crystals.genes()
     if isinstance(model, WyckoffAugenConfig):
         with fresh_weights(training.seed):
-            fitted = WyckoffAugen.for_training(model, genes)
+            fitted = WyckoffAugen.for_training(model, train_crystals.genes())
     else:
-        model.check_vocabulary(genes)
-        fitted = model.adapted(genes)
-    most = fitted.config.max_sites
-    refuse_longer(genes, most, what="crystal", remedy="leave out longer ones, or train a fresh model")
-    learnt = descriptions_of(train_crystals)
-    make = maker_of_batches(learnt, fitted.vocabulary_index, most, training.seed)
-    source = CrystalSource(learnt, make, tokens=int(training.batch_size * SITES_A_ROW), seed=training.seed)
-    val_crystals = val_crystals.take(np.flatnonzero(val_crystals.genes().num_sites <= most))
-    rows = validation_rows(val_crystals.genes(), fitted.config.elements, max_validation)
-    judged = val_crystals.take(rows)
-    descriptions = descriptions_of(judged)
-    descriptions = descriptions.take(np.unique(descriptions.owner, return_index=True)[1])
-    orders = some_order(descriptions, np.random.default_rng(0))
-
-    def validate(module: nn.Module) -> dict[str, float]:
-        fitted = _model(module)
-        parts = log_sequences(fitted.network, descriptions, orders, fitted.vocabulary_index, most)
-        parts["space"] = fitted.log_space(judged.genes())
-        means = {f"nll_{name}": -float(values.mean()) for name, values in parts.items()}
-        return {"nll": sum(means.values()), **means}
-
-    def on_save(module: nn.Module, path: Path, record: Mapping[str, Any]) -> None:
-        _model(module).save(path, card=card_with_figures(card, record), half=True)
-
-    return train(
+        fitted = taken_on(model, train_crystals)
+    return fit_model(
         fitted,
-        source,
-        validate,
+        train_crystals,
+        val_crystals,
         training,
         out,
-        on_save=on_save,
         resume=resume,
-        settings={"model": fitted.settings(), **(settings or {})},
+        settings=settings,
+        card=card,
+        max_validation=max_validation,
     )
-
-
-def _model(module: nn.Module) -> WyckoffAugen:
-    assert isinstance(module, WyckoffAugen), "the loop hands back the model that it was given"
-    return module

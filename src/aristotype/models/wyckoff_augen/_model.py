@@ -14,173 +14,57 @@ space group stabilizers" (WyckoffAUGen). Notable, against the paper:
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
-from dataclasses import replace
-from itertools import count
-from typing import Any, Self
+from collections.abc import Callable, Mapping
 
 import numpy as np
-import pyarrow as pa
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from aristotype.crystal import Conditions, CrystalTable, GeneBatch
-from aristotype.models._counted import CountedModel
-from aristotype.models._parts import elements_of, first_rows
-from aristotype.models._targets import meets_targets
+from aristotype.crystal import CrystalTable
+from aristotype.models.wyckoff_augen._base import FAMILY, AugenModel
+from aristotype.models.wyckoff_augen._batches import maker_of_batches
 from aristotype.models.wyckoff_augen._config import WyckoffAugenConfig
+from aristotype.models.wyckoff_augen._limits import Limit
 from aristotype.models.wyckoff_augen._network import AugenNetwork, Batch
-from aristotype.models.wyckoff_augen._sampler import Drawing, Tries
-from aristotype.models.wyckoff_augen._score import by_crystal, log_sequences, sequences_of
-from aristotype.models.wyckoff_augen._space import SpaceNetwork
-from aristotype.models.wyckoff_augen._spaces import Spaces
+from aristotype.models.wyckoff_augen._sampler import Drawing
+from aristotype.models.wyckoff_augen._score import log_sequences
+from aristotype.models.wyckoff_augen._sequences import Descriptions, Orders
 
-FAMILY = "wyckoff-augen"
-_ROWS_A_BLOCK = 64
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+__all__ = ["FAMILY", "WyckoffAugen"]
 
 
-class WyckoffAugen(CountedModel):
+class WyckoffAugen(AugenModel):
     """The model of crystals of family WyckoffAUGen."""
 
-    family = FAMILY
     variant = "default"
     config_type = WyckoffAugenConfig
     config: WyckoffAugenConfig
-    draws_geometry = True
 
     def __init__(self, config: WyckoffAugenConfig, train_keys: NDArray[np.uint8] | None = None) -> None:
         """A model with fresh weights; `train_keys` (n, 16) are keys of the training genes, hands merged."""
         super().__init__(config, train_keys)
-        self.space = SpaceNetwork(config.elements, config.width, config.element_width, config.max_sites)
         self.network = AugenNetwork(config)
-        self.tries = Tries()
-
-    @classmethod
-    def for_training(cls, config: WyckoffAugenConfig, genes: GeneBatch) -> Self:
-        """A fresh model; vocabulary, most sites and group frequencies come from the training genes."""
-        most = config.max_sites or max(1, int(genes.num_sites.max(initial=1)))
-        model = cls(replace(config, elements=elements_of(genes), max_sites=most))
-        model._learn_counts(genes)
-        return model
 
     def loss(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
         """Negative log-likelihood in nats of one sequence a crystal; of spaces and groups the mean of both orders."""
-        nothing = torch.zeros_like(batch.group)
-        groups = self.space.log_groups(batch.space).gather(1, batch.group[:, None])[:, 0]
-        space = self.space.log_space(batch.group, batch.space)
-        free = self.space.log_space(nothing, batch.space)
-        parts = {**self.network.log_prob(batch), "space": 0.5 * (space + free + groups)}
+        parts = {**self.network.log_prob(batch), "space": self.log_spaces(batch.group, batch.space)}
         losses = {name: -values.sum() / batch.mean_rows for name, values in parts.items()}
         return torch.stack(list(losses.values())).sum(), {name: value.detach() for name, value in losses.items()}
 
-    # Sampling
+    def log_sequences(self, found: Descriptions, orders: Orders, *, double: bool = False) -> dict[str, Floats]:
+        """Logs (q,) of cell, letters, elements and coordinates (see `AugenModel`)."""
+        network = copy.deepcopy(self.network).double() if double else self.network
+        return log_sequences(network, found, orders, self.vocabulary_index, self.config.max_sites)
 
-    @meets_targets
-    def stream(self, conditions: Conditions | None = None, *, seed: int, score: bool = False) -> Iterator[CrystalTable]:
-        """Endless tables of crystals in row order; row i depends on (seed, i) alone.
+    def batches(self, learnt: Descriptions, seed: int) -> Callable[[Ints, float], Batch]:
+        """Batches with sites of one kind in a random order."""
+        return maker_of_batches(learnt, self.vocabulary_index, self.config.max_sites, seed)
 
-        Columns: `closest` (smallest distance of two atoms over the sum of their covalent radii) and `site_draws` (sites
-        drawn again because they overlapped). Where space groups are asked for they are drawn first, from p(group)
-        restricted to them, and elements given them; where elements alone are asked for these come first. Without either
-        both ways are taken alike.
-
-        Args:
-            conditions: space groups, elements, a formula, numbers of sites and atoms, property targets. Letters and
-                elements are those that can still be completed; a formula is met in any number of formula units of up to
-                40 atoms where no limit is given.
-            seed: from 0 to 2^63 - 1.
-            score: also compute `log_prob`, which is null otherwise.
-
-        Raises:
-            InfeasibleConditionsError: no element is left, or no space group has sites for what is asked for.
-            InputError: an element outside the vocabulary is required, the seed is outside its range, or something is
-                asked for that the model does not take.
-        """
-        spaces = Spaces(self, conditions)  # refuses what cannot be before anything is drawn
-        self.eval()
-        return self._blocks(spaces, seed, score)
-
-    def _blocks(self, spaces: Spaces, seed: int, score: bool) -> Iterator[CrystalTable]:
-        for start in count(0, _ROWS_A_BLOCK):
-            rows = np.arange(start, start + _ROWS_A_BLOCK)
-            table = Drawing(self, *spaces.draw(seed, rows), seed, rows, spaces.limits).run()
-            table = table.with_columns(
-                {"model": pa.array([self.name] * len(table)), "log_prob": pa.array([None] * len(table), pa.float64())}
-            )
-            yield self.scored(table) if score else table
-
-    def scored(self, table: CrystalTable) -> CrystalTable:
-        """A table of crystals with their `log_prob`."""
-        return table.with_columns({"log_prob": pa.array(self.log_prob(table), pa.float64())})
-
-    def sample(self, n: int, conditions: Conditions | None = None, *, seed: int, score: bool = True) -> CrystalTable:
-        """The first n crystals of `stream`: independent draws.
-
-        Raises:
-            InputError: n is negative, or see `stream`.
-        """
-        return first_rows(self.stream(conditions, seed=seed, score=score), n, "crystals")
-
-    # Scoring
-
-    def log_prob(self, table: CrystalTable) -> NDArray[np.float64]:
-        """Log-probability density (n,) in nats of crystals, the same for every equivalent description.
-
-        The measure is that of CrystalFormer's score: it counts genes, and is Lebesgue's for free parameters in [0, 1)
-        (in polar groups without those of the site on the origin) and for the free cell parameters of the reduced cell
-        in Angstrom and degrees. Exact up to a number of sequences (see `log_prob_parts`), an estimate beyond.
-
-        Raises:
-            TableError: a row is a gene.
-            InputError: an element outside the vocabulary.
-        """
-        return self.log_prob_parts(table)["total"]
-
-    @torch.no_grad()
-    def log_prob_parts(self, table: CrystalTable) -> dict[str, NDArray[np.float64]]:
-        """`log_prob` as `total` with its parts, and as `exact` whether (1) or not (0) all orders were summed."""
-        table.check_geometry()
-        self.eval()
-        genes = table.genes()
-        self.check_vocabulary(genes)
-        found, orders = sequences_of(table)
-        owner = found.owner[orders.description]
-        network = copy.deepcopy(self.network).double()  # descriptions differ in the last bits
-        logs = log_sequences(network, found, orders, self.vocabulary_index, self.config.max_sites)
-        parts = by_crystal(logs, owner, orders.log_weight, len(table))
-        exact = np.ones(len(table))
-        exact[owner[orders.log_weight > 0]] = 0.0
-        space = self.log_space(genes)
-        parts["total"] = parts["total"] + space
-        return {**parts, "space": space, "exact": exact}
-
-    @torch.no_grad()
-    def log_space(self, genes: GeneBatch) -> NDArray[np.float64]:
-        """(n,) log of 1/2 [p(G) p(C|G) + p(C) p(G|C)]."""
-        members = torch.from_numpy(self.members(genes)).to(self.group_counts.device)
-        group = torch.from_numpy(genes.space_group.astype(np.int64)).to(members.device)
-        first = np.log(self.group_probabilities()[genes.space_group])
-        network = copy.deepcopy(self.space).double()
-        given = network.log_space(group, members).cpu().numpy()
-        free = network.log_space(torch.zeros_like(group), members)
-        other = (free + network.log_groups(members).gather(1, group[:, None])[:, 0]).cpu().numpy()
-        out: NDArray[np.float64] = np.logaddexp(first + given, other) - np.log(2.0)
-        return out
-
-    def members(self, genes: GeneBatch) -> NDArray[np.bool_]:
-        """(n, E) which elements of the vocabulary are in each gene."""
-        out = np.zeros((len(genes), len(self.config.elements)), bool)
-        rows, sites = np.nonzero(genes.elements > 0)
-        out[rows, self.vocabulary_index[genes.elements[rows, sites]]] = True
-        return out
-
-    def with_config(self, **changes: Any) -> Self:
-        """A copy with the same weights under another configuration of the same sizes.
-
-        Raises:
-            ConfigError: a setting out of range.
-        """
-        out = super().with_config(**changes)
-        out.tries = self.tries
-        return out
+    def draw(
+        self, group: Ints, space: NDArray[np.bool_], seed: int, rows: Ints, limits: Mapping[int, Limit]
+    ) -> CrystalTable:
+        """Crystals by `Drawing`, with the columns `closest` and `site_draws`."""
+        return Drawing(self, group, space, seed, rows, limits).run()

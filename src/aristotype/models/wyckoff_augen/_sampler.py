@@ -6,7 +6,6 @@ fitting is kept. Scores are those of the model, which knows nothing of this.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -19,16 +18,19 @@ from aristotype.crystal import MAX_CELL, CrystalTable, GeneBatch, covalent_radii
 from aristotype.models._crystals import crystals_of
 from aristotype.models.blocks import NUM_FEATURES, choose, is_polar, primitive_multiplicities, site_features, uniforms
 from aristotype.models.wyckoff_augen._arrays import ball_volumes, cell_features, fixed_points, own_distances, told
+from aristotype.models.wyckoff_augen._choices import choices
 from aristotype.models.wyckoff_augen._grids import divisions, grid, spread
 from aristotype.models.wyckoff_augen._network import Placed
-from aristotype.models.wyckoff_augen._rules import STOP, Written, elements_allowed, letters_allowed, start
+from aristotype.models.wyckoff_augen._rules import STOP, Written, start
 from aristotype.models.wyckoff_augen._sequences import in_shapes
 from aristotype.models.wyckoff_augen._surroundings import FAR, Surroundings
+from aristotype.models.wyckoff_augen._tries import closeness
 from aristotype.symmetry import MAX_POSITIONS, space_group
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from aristotype.models.wyckoff_augen._base import AugenModel
     from aristotype.models.wyckoff_augen._limits import Limit
     from aristotype.models.wyckoff_augen._model import WyckoffAugen
 
@@ -38,19 +40,6 @@ _CELL, _SITE = 41, 1024
 """Purposes of random numbers; a site's is `_SITE` and its place."""
 _A_TRY = 7
 """Random numbers of a draw of coordinates: a node, and two for each parameter."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Tries:
-    """How often a site that comes too close to what is there is drawn."""
-
-    closest: float = 0.72  # smallest distance of two atoms that fits, over the sum of their covalent radii
-    sites: int = 16  # draws of a site, at most
-
-    @staticmethod
-    def none() -> Tries:
-        """Everything stays as it is drawn first."""
-        return Tries(closest=0.0, sites=1)
 
 
 class Drawing:
@@ -104,7 +93,9 @@ class Drawing:
         while len(rows):
             at, rows = self._site(site, at, rows, about)
             site += 1
-        return self._table()
+        return table_of(
+            self.model, self.group, self.letters, self.elements, self.free, self.lattice, self.rows
+        ).with_columns({"closest": pa.array(self.closest), "site_draws": pa.array(self.again)})
 
     def _lattices(self, cell: Floats, acute: NDArray[np.bool_]) -> Floats:
         out = np.zeros((len(cell), 6))
@@ -121,12 +112,8 @@ class Drawing:
         uniform = torch.from_numpy(random).to(device)
         group = torch.from_numpy(self.group[rows]).to(device)
         state = self.network.read(about[rows], self._there(rows, site, device))[:, -1]
-        possible = self._elements_by_letter(site, at, rows)
-        ends = letters_allowed(at)
-        ends[:, :STOP] &= possible.any(axis=2)
-        for place, row in enumerate(rows.tolist()):
-            if (limit := self.limits.get(int(self.group[row]))) is not None:
-                ends[place, STOP] &= limit.may_end(self.atoms[row], site)
+        written = self.letters[rows, :site], self.elements[rows, :site]
+        ends, possible = choices(at, *written, self.limits)
         allowed = torch.from_numpy(ends).to(device)
         fixed = torch.from_numpy(self.fixed[rows, site]).to(device)
         own = torch.from_numpy(self.fixed_own[rows]).to(device)
@@ -151,20 +138,6 @@ class Drawing:
         at = at.after(self.letters[rows, site], self.elements[rows, site])
         self._tell(site, rows, at)
         return at, rows
-
-    def _elements_by_letter(self, site: int, at: Written, rows: Ints) -> NDArray[np.bool_]:
-        """(k, 27, E) which elements may come on which letters, limits heeded."""
-        letters = letters_allowed(at)[:, :STOP]
-        out = np.stack([elements_allowed(at, np.full(len(rows), w)) for w in range(STOP)], axis=1) & letters[..., None]
-        for place, row in enumerate(rows.tolist()):
-            limit = self.limits.get(int(self.group[row]))
-            for letter, element in np.argwhere(out[place]).tolist() if limit is not None else []:
-                assert limit is not None
-                placed, unused = self.atoms[row].copy(), at.unused[place].copy()
-                placed[element] += primitive_multiplicities(int(self.group[row]))[letter]
-                unused[element] = False
-                out[place, letter, element] = limit.goes_on(letter, element, placed, unused, site + 1)
-        return out
 
     def _multiplicities(self, rows: Ints, letters: Ints) -> Ints:
         pairs = zip(self.group[rows].tolist(), letters.tolist(), strict=True)
@@ -220,27 +193,16 @@ class Drawing:
         written = spread(found, nodes, random[:, 1 : 1 + 2 * len(sizes)].reshape(len(random), len(sizes), 2))
         points = np.zeros((len(random), freedom))
         points[:, found.axes] = written
-        best, most = 0, -1.0
-        for attempt in range(len(random)):  # most are done at the first
-            near, mine = around.distances(letter, points[attempt : attempt + 1])
-            ratio = self._ratio(row, site, near[0], float(mine[0]))
-            if ratio > most:
-                best, most = attempt, ratio
-            if ratio >= self.tries.closest:
-                break
+        radius = self.radius[self.elements[row, : site + 1]]
+        best, attempt = self.tries.first_that_fits(around, letter, points, radius[:-1], radius[-1])
         self.again[row] += attempt
         return points[best] if held else in_shapes(number, letter, points[best : best + 1])[1][0]
-
-    def _ratio(self, row: int, site: int, near: Floats, own: float) -> float:
-        """Smallest distance over the sum of two radii."""
-        radius = self.radius[self.elements[row, site]]
-        others = near / (self.radius[self.elements[row, :site]] + radius)
-        return float(min(others.min(initial=np.inf), own / (2 * radius)))
 
     def _put(self, row: int, site: int, letter: int, free: Floats) -> None:
         number, around = int(self.group[row]), self.around[row]
         near, own = around.distances(letter, free[None])
-        self.closest[row] = min(self.closest[row], self._ratio(row, site, near[0], float(own[0])))
+        radius = self.radius[self.elements[row, : site + 1]]
+        self.closest[row] = min(self.closest[row], closeness(near[0], float(own[0]), radius[:-1], radius[-1]))
         self.pairs[row, site, :site], self.pairs[row, site, site] = near[0], own[0]
         self.pairs[row, :site, site] = near[0]
         around.put(letter, free)
@@ -259,16 +221,26 @@ class Drawing:
         atoms = (self.atoms[rows] / volume).sum(axis=1)
         self.told[rows, site + 1] = told(count, atoms, filled, at.unused.sum(axis=1))
 
-    def _table(self) -> CrystalTable:
-        width = max(1, int((self.letters >= 0).sum(axis=1).max(initial=1)))
-        here = self.letters[:, :width] >= 0
-        vocabulary = np.array(self.model.config.elements)
-        genes = GeneBatch(
-            space_group=self.group.astype(np.int16),
-            elements=np.where(here, vocabulary[self.elements[:, :width]], 0).astype(np.int8),
-            wyckoffs=self.letters[:, :width].astype(np.int8),
-        )
-        ids = [f"{self.model.name}-{row}" for row in self.rows.tolist()]
-        return crystals_of(genes, self.free[:, :width], self.lattice, ids).with_columns(
-            {"closest": pa.array(self.closest), "site_draws": pa.array(self.again)}
-        )
+
+def table_of(
+    model: AugenModel, group: Ints, letters: Ints, elements: Ints, free: Floats, lattice: Floats, rows: Ints
+) -> CrystalTable:
+    """Crystals that were written site by site.
+
+    Args:
+        model: whose vocabulary elements are of.
+        group: (n,).
+        letters: (n, S), -1 where there is no site.
+        elements: (n, S) indices in the vocabulary.
+        free: (n, S, 3).
+        lattice: (n, 6) Angstrom and degrees.
+        rows: (n,) numbers of their random streams, which they are named by.
+    """
+    width = max(1, int((letters >= 0).sum(axis=1).max(initial=1)))
+    here = letters[:, :width] >= 0
+    genes = GeneBatch(
+        space_group=group.astype(np.int16),
+        elements=np.where(here, np.array(model.config.elements)[elements[:, :width]], 0).astype(np.int8),
+        wyckoffs=letters[:, :width].astype(np.int8),
+    )
+    return crystals_of(genes, free[:, :width], lattice, [f"{model.name}-{row}" for row in rows.tolist()])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import fields, replace
 from typing import TYPE_CHECKING
 
@@ -13,17 +14,16 @@ from torch import Tensor
 from aristotype.crystal import gene_keys
 from aristotype.models._parts import log_sum_by_row
 from aristotype.models.wyckoff_augen._batches import batch_of, of_length
-from aristotype.models.wyckoff_augen._network import Batch
 from aristotype.models.wyckoff_augen._sequences import Descriptions, Orders, all_orders, descriptions_of
 from aristotype.training import to_device
 
 if TYPE_CHECKING:
     from aristotype.crystal import CrystalTable
-    from aristotype.models.wyckoff_augen._network import AugenNetwork
+    from aristotype.models.wyckoff_augen._network import AugenNetwork, Batch
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
-_PARTS = ("cell", "letters", "elements", "coordinates")
+PARTS = ("cell", "letters", "elements", "coordinates")
 MOST = 64
 """Sequences that are summed over of a crystal with four sites or fewer that can move, at least one a description; of
 more, so many random ones. Of larger crystals fewer: a sequence costs as much as the square of the sites."""
@@ -39,19 +39,34 @@ def log_sequences(
 
     That of the cell is by cell parameters in Angstrom and degrees.
     """
-    out: dict[str, Floats] = {name: np.empty(len(orders.description)) for name in _PARTS}
     weight = network.element_bias
+
+    def evaluate(some: Descriptions, rows: Orders) -> dict[str, Tensor]:
+        batch = batch_of(some, rows, index, max_sites)
+        return network.log_prob(to_device(in_precision(batch, weight.dtype), weight.device))
+
+    out = in_passes(evaluate, PARTS, found, orders)
+    out["cell"] += found.log_measure[orders.description]
+    return out
+
+
+@torch.no_grad()
+def in_passes(
+    evaluate: Callable[[Descriptions, Orders], dict[str, Tensor]],
+    names: tuple[str, ...],
+    found: Descriptions,
+    orders: Orders,
+) -> dict[str, Floats]:
+    """The parts with these names that `evaluate` gives of sequences (q,): a few of one length at a time, not padded."""
+    out: dict[str, Floats] = {name: np.empty(len(orders.description)) for name in names}
     lengths = found.genes.num_sites[orders.description]
     for length in np.unique(lengths).tolist():
         rows = np.flatnonzero(lengths == length)
         for piece in np.array_split(rows, max(1, len(rows) * length // _SITES_A_PASS)):
             kept, which = np.unique(orders.description[piece], return_inverse=True)
             some = Orders(which, orders.order[piece, :length], orders.log_weight[piece])
-            batch = batch_of(of_length(found, kept), some, index, max_sites)
-            batch = to_device(in_precision(batch, weight.dtype), weight.device)
-            for name, values in network.log_prob(batch).items():
+            for name, values in evaluate(of_length(found, kept), some).items():
                 out[name][piece] = values.double().cpu().numpy()
-    out["cell"] += found.log_measure[orders.description]
     return out
 
 
@@ -82,10 +97,10 @@ def by_crystal(parts: dict[str, Floats], owner: Ints, log_weight: Floats, crysta
     """
     sequence = np.sum(list(parts.values()), axis=0) + log_weight
     total = log_sum_by_row(sequence, owner, crystals)
-    share = np.exp(sequence - total[owner])
+    share = np.exp(sequence - np.where(np.isfinite(total), total, 0.0)[owner])
     out = {}
     for name, values in parts.items():
         out[name] = np.zeros(crystals)
-        np.add.at(out[name], owner, share * values)
-    out["coordinates"] = total - out["cell"] - out["letters"] - out["elements"]
+        np.add.at(out[name], owner, share * np.where(share > 0, values, 0.0))
+    out["coordinates"] += total - np.sum(list(out.values()), axis=0)
     return {"total": total, **out}

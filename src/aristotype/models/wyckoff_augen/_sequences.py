@@ -163,7 +163,7 @@ def _in_unit(genes: GeneBatch, free: Floats) -> Floats:
         freedom = space_group(number).positions[letter].freedom
         given = free[rows[here], sites[here], :freedom]
         if anchored:
-            found = _smallest(number, letter, given)
+            found = smallest(number, letter, given)
         else:
             shape[rows[here], sites[here]], found = in_shapes(number, letter, given)
         out[rows[here], sites[here], :freedom] = found
@@ -176,14 +176,24 @@ def _in_unit(genes: GeneBatch, free: Floats) -> Floats:
 
 def in_shapes(number: int, letter: int, free: Floats) -> tuple[Ints, Floats]:
     """Shape (n,) and parameters (n, freedom) in [0, 1) of sites in the asymmetric unit, for parameters of any image."""
+    shape, found, _ = unit_points(number, letter, free)
+    return shape, in_cell(found)
+
+
+def in_cell(free: Floats) -> Floats:
+    """The same parameters in [0, 1)."""
+    return np.rint(free / 1e-12) * 1e-12 % 1.0  # rounding leaves -1e-17 at the border
+
+
+def unit_points(number: int, letter: int, free: Floats) -> tuple[Ints, Floats, Floats]:
+    """Shape (n,), parameters (n, freedom) within it, and coordinates (n, 3) of sites in the asymmetric unit."""
     unit = asymmetric_unit(number)
     points = unit.wrap(space_group(number).positions[letter].representative(free)).points
     shape, found = unit.locate(letter, points)
-    found = np.rint(found / 1e-12) * 1e-12 % 1.0  # rounding leaves -1e-17 at the border
-    return shape.astype(np.int64), found
+    return shape.astype(np.int64), found, points
 
 
-def _smallest(number: int, letter: int, free: Floats) -> Floats:
+def smallest(number: int, letter: int, free: Floats) -> Floats:
     """(n, freedom) the smallest images of sites that hold the origin."""
     maps = image_maps(number, letter, True)
     images = (np.einsum("mij,nj->nmi", maps.linear, free) + maps.shift / GRID) % 1.0

@@ -10,16 +10,16 @@ from numpy.typing import NDArray
 
 from aristotype.errors import InfeasibleConditionsError, InputError
 from aristotype.models.blocks import choose, uniforms
-from aristotype.models.wyckoff_augen._limits import FormulaLimit, Limit, SizeLimit, limit_of
+from aristotype.models.wyckoff_augen._arrays import primitive_atoms
+from aristotype.models.wyckoff_augen._limits import FormulaLimit, Limit, SizeLimit, TemplateLimit, limit_of
 from aristotype.symmetry import NUM_GROUPS
 
 if TYPE_CHECKING:
-    from aristotype.crystal import Conditions
-    from aristotype.models.wyckoff_augen._model import WyckoffAugen
+    from aristotype.crystal import Conditions, GeneBatch
+    from aristotype.models.wyckoff_augen._base import AugenModel
 
 Flags = NDArray[np.bool_]
 Ints = NDArray[np.int64]
-_OTHERS = ("template", "partial", "partial_crystal")
 _FIRST, _SPACE = 40, 128
 """Purposes of random numbers; that of an element is `_SPACE` and its place."""
 
@@ -31,13 +31,12 @@ class Spaces:
     p(group) restricted to them; where elements are asked for and groups are not, the space comes first.
     """
 
-    def __init__(self, model: WyckoffAugen, conditions: Conditions | None) -> None:
+    def __init__(self, model: AugenModel, conditions: Conditions | None) -> None:
         """Checks the conditions on groups and elements.
 
         Raises:
-            InputError: an element that is asked for is not in the vocabulary; something else than groups, elements and
-                properties is asked for.
-            InfeasibleConditionsError: no element is allowed, or more are required than a crystal has sites.
+            InputError: an element that is asked for is not in the vocabulary, or a partial crystal is given.
+            InfeasibleConditionsError: no element is allowed, or what is asked for has no room in any group.
         """
         self.model = model
         size = len(model.config.elements)
@@ -48,16 +47,21 @@ class Spaces:
         if conditions is None:
             self.elements_first: bool | None = None
             return
-        for name in _OTHERS:
-            if getattr(conditions, name) is not None:
-                raise InputError(
-                    f"a {name.replace('_', ' ')} is given, which this model does not take; take crystalformer-mp20"
-                )
+        if conditions.partial_crystal is not None:
+            raise InputError(
+                "a partial crystal with coordinates is given, which this model does not take; take crystalformer-mp20, "
+                "or give its sites alone as a partial gene"
+            )
+        if conditions.template is not None and conditions.partial is not None:
+            raise InputError("a template and a partial gene are given; give one of them")
         if conditions.space_groups is not None:
             self.groups = np.array(conditions.space_groups, np.int64)
         required = conditions.required_elements
         if conditions.formula is not None:
             required |= {number for number, _ in conditions.formula}
+        if conditions.partial is not None:
+            required |= frozenset(conditions.partial.elements[conditions.partial.elements > 0].tolist())
+        self._fix_group(conditions)
         missing = required - model.vocabulary
         if missing:
             raise InputError(
@@ -73,6 +77,36 @@ class Spaces:
             self.elements_first = True  # they are given: the group follows from p(group | elements)
         self._limit(conditions)
 
+    def _fix_group(self, conditions: Conditions) -> None:
+        """A template, or sites that are known, are of one group."""
+        for gene, name in ((conditions.template, "template"), (conditions.partial, "partial gene")):
+            if gene is None:
+                continue
+            number = int(gene.space_group[0])
+            if self.groups is not None and number not in self.groups:
+                raise InfeasibleConditionsError(
+                    f"the {name} is of space group {number}, which is not among those asked for; ask for it too"
+                )
+            if not gene.legal()[0]:
+                raise InfeasibleConditionsError(f"the {name} is not legal: a position without freedom is there twice")
+            self.groups = np.array([number])
+        if conditions.template is not None:
+            self._check_template(conditions.template, conditions)
+
+    @staticmethod
+    def _check_template(template: GeneBatch, conditions: Conditions) -> None:
+        sites = int(template.num_sites[0])
+        atoms = int(primitive_atoms(template.space_group, template.wyckoffs)[0, :sites].sum())
+        units = conditions.formula_units
+        per_unit = sum(count for _, count in conditions.formula or ())
+        for wrong, what in (
+            (conditions.num_sites not in (None, sites), f"{sites} sites"),
+            (atoms > (conditions.max_atoms or atoms), f"{atoms} atoms"),
+            (units is not None and units * per_unit != atoms, f"{atoms} atoms"),
+        ):
+            if wrong:
+                raise InfeasibleConditionsError(f"the template has {what}; change it, or the other conditions")
+
     def _limit(self, conditions: Conditions) -> None:
         """Groups in which what is asked for fits, and how many elements at most."""
         model = self.model
@@ -80,7 +114,7 @@ class Spaces:
         found = {n: limit_of(conditions, n, model.config.elements, model.config.max_sites) for n in numbers}
         self.limits = {number: limit for number, limit in found.items() if limit is not None}
         for number, limit in found.items():
-            if isinstance(limit, SizeLimit):
+            if isinstance(limit, SizeLimit | TemplateLimit):
                 self.most[number] = limit.most_elements
             elif isinstance(limit, FormulaLimit) and not limit.feasible:
                 self.most[number] = 0

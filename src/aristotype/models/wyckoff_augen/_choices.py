@@ -1,0 +1,49 @@
+"""Which letters and elements may come next while crystals are drawn: the rules of sequences, and what is asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+from aristotype.models.blocks import primitive_multiplicities
+from aristotype.models.wyckoff_augen._limits import Limit
+from aristotype.models.wyckoff_augen._rules import STOP, Written, elements_allowed, letters_allowed
+
+Flags = NDArray[np.bool_]
+Ints = NDArray[np.int64]
+
+
+def choices(at: Written, letters: Ints, elements: Ints, limits: Mapping[int, Limit]) -> tuple[Flags, Flags]:
+    """What may come next.
+
+    Args:
+        at: where n sequences stand.
+        letters: (n, s) what is written.
+        elements: (n, s) indices in the vocabulary.
+        limits: what is asked for, by space group.
+
+    Returns:
+        (n, 28) letters and the end, and (n, 27, E) elements on each letter.
+    """
+    ends = letters_allowed(at)
+    possible = np.stack([elements_allowed(at, np.full(len(ends), letter)) for letter in range(STOP)], axis=1)
+    possible &= ends[:, :STOP, None]
+    for row, number in enumerate(at.group.tolist()):
+        limit = limits.get(number)
+        if limit is None:
+            continue
+        atoms = primitive_multiplicities(number)
+        sites = list(zip(letters[row].tolist(), elements[row].tolist(), strict=True))
+        placed = np.zeros(possible.shape[2], np.int64)
+        for letter, element in sites:
+            placed[element] += atoms[letter]
+        ends[row, STOP] &= limit.may_end(sites, placed)
+        for letter, element in np.argwhere(possible[row]).tolist():
+            then, unused = placed.copy(), at.unused[row].copy()
+            then[element] += atoms[letter]
+            unused[element] = False
+            possible[row, letter, element] = limit.goes_on([*sites, (letter, element)], then, unused)
+    ends[:, :STOP] &= possible.any(axis=2)
+    return ends, possible
