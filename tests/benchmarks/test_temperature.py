@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 
+import numpy as np
 import pytest
 
 from aristotype.crystal import Conditions
@@ -20,7 +21,9 @@ def test_the_calibrated_temperature_changes_nothing_and_cold_crystals_are_likeli
     drawer, asked = load(SHIPPED), Conditions(space_groups=[225])
     plain = drawer.sample(8, asked, seed=0)
     same = quality_temperature.at_temperature(drawer, 1.0).sample(8, asked, seed=0)
-    assert same.without_columns(["model"]) == plain.without_columns(["model"])
+    columns = ["model", "log_prob"]  # weights at other places in memory may give scores with other last bits
+    assert same.without_columns(columns) == plain.without_columns(columns)
+    np.testing.assert_allclose(same.column("log_prob").to_numpy(), plain.column("log_prob").to_numpy(), atol=1e-6)
     cold = quality_temperature.at_temperature(drawer, 0.4).sample(32, asked, seed=0, score=False)
     hot = quality_temperature.at_temperature(drawer, 1.6).sample(32, asked, seed=0, score=False)
     assert drawer.log_prob(cold).mean() > drawer.log_prob(hot).mean() + 1
