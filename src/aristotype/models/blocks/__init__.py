@@ -1,7 +1,7 @@
 """Parts that at least two model families share."""
 
-from aristotype.models.blocks._anchors import with_anchors
-from aristotype.models.blocks._cells import CELL_OUTPUTS, CellBoxes, CellLaw
+from aristotype.models.blocks._anchors import distinct_descriptions, with_anchors
+from aristotype.models.blocks._cells import CELL_OUTPUTS, CellBoxes, CellLaw, boxed
 from aristotype.models.blocks._embeddings import ElementEmbedding, SiteEmbedding, element_features
 from aristotype.models.blocks._formula import Bools, ElementAssignment, FormulaTarget
 from aristotype.models.blocks._images import ImageMaps, image_maps, is_polar, pinned_axes
@@ -33,8 +33,10 @@ __all__ = [
     "Layer",
     "SiteEmbedding",
     "average_table",
+    "boxed",
     "centres",
     "choose",
+    "distinct_descriptions",
     "draw_inside",
     "element_features",
     "fewest_atoms",

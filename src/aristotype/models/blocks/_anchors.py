@@ -64,3 +64,15 @@ def _moved(genes: GeneBatch, free: Floats, number: int, shift: Floats) -> Floats
         row, site = np.nonzero(genes.wyckoffs == letter)
         out[row[:, None], site[:, None], pinned] = (out[row[:, None], site[:, None], pinned] - shift[row]) % 1.0
     return out
+
+
+def distinct_descriptions(genes: GeneBatch, free: Floats, lattice: Floats, owner: Ints) -> Ints:
+    """Places of different descriptions, crystal after crystal."""
+    parts = [
+        owner[:, None],
+        genes.wyckoffs.astype(np.int64),
+        genes.elements.astype(np.int64),
+        np.rint(lattice / _SAME).astype(np.int64),
+        (np.rint(free / _SAME).astype(np.int64) % round(1.0 / _SAME)).reshape(len(owner), 3 * free.shape[1]),
+    ]
+    return np.unique(np.concatenate(parts, axis=1), axis=0, return_index=True)[1]

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from aristotype.crystal import MAX_CELL, cell_box
+from aristotype.crystal import MAX_CELL, cell_box, to_box
 from aristotype.models.blocks._laws import centres, choose, draw_inside, log_normal_inside, widths
 from aristotype.symmetry import NUM_GROUPS
 
@@ -90,3 +90,18 @@ class CellBoxes(nn.Module):
 
     def _exists(self, group: Tensor) -> Tensor:
         return torch.arange(MAX_CELL, device=group.device) < self.size[group][:, None]
+
+
+def boxed(
+    groups: NDArray[np.integer], lattice: NDArray[np.float64], atoms: NDArray[np.integer]
+) -> tuple[NDArray[np.float64], NDArray[np.bool_], NDArray[np.float64]]:
+    """Reduced cells (m, 6) of groups (m,) as points of their boxes, by volume of one of so many (m,) atoms.
+
+    Returns:
+        points (m, 6), kinds (m,), and the log (m,) of what turns a density over the box into one over cell parameters.
+    """
+    cell, acute, measure = np.zeros((len(groups), MAX_CELL)), np.zeros(len(groups), bool), np.zeros(len(groups))
+    for number in np.unique(groups).tolist():
+        rows = np.flatnonzero(groups == number)
+        cell[rows], acute[rows], measure[rows] = to_box(number, lattice[rows], atoms[rows])
+    return cell, acute, measure

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from aristotype.crystal import MAX_CELL, GeneBatch, settled_descriptions, to_box
-from aristotype.models.blocks import image_maps, with_anchors
+from aristotype.crystal import GeneBatch, settled_descriptions
+from aristotype.models.blocks import boxed, distinct_descriptions, image_maps, with_anchors
 from aristotype.models.crystalformer._order import by_support, in_run, last_axes
 from aristotype.models.crystalformer._support import BINS, bins_of, offsets_of, support
 from aristotype.symmetry import GRID, space_group
@@ -102,9 +102,10 @@ def _of_part(table: CrystalTable, start: int, any_letters: bool) -> Sequences:
     draft, free, cut = _with_images(genes, free, settled.owner[description])
     genes, description = genes.take(draft), description[draft]
     free = _in_order(genes, free)
-    cell, acute, measure = _boxed(genes, settled.lattice[description])
+    lattice = settled.lattice[description]
+    cell, acute, measure = boxed(genes.space_group, lattice, genes.multiplicities.sum(axis=1))
     owner = settled.owner[description]
-    kept = _distinct(genes, free, settled.lattice[description], owner)
+    kept = distinct_descriptions(genes, free, lattice, owner)
     return Sequences(
         genes=genes.take(kept),
         free=free[kept],
@@ -170,24 +171,3 @@ def _in_order(genes: GeneBatch, free: Floats) -> Floats:
     last = np.take_along_axis(offsets_of(free), last_axes(genes)[..., None], axis=2)[..., 0]
     order = np.lexsort((np.broadcast_to(place, run.shape), last, codes, run), axis=1)
     return np.take_along_axis(free, order[..., None], axis=1)
-
-
-def _boxed(genes: GeneBatch, lattice: Floats) -> tuple[Floats, NDArray[np.bool_], Floats]:
-    cell, acute, measure = np.zeros((len(genes), MAX_CELL)), np.zeros(len(genes), bool), np.zeros(len(genes))
-    atoms = genes.multiplicities.sum(axis=1)
-    for number in np.unique(genes.space_group).tolist():
-        rows = np.flatnonzero(genes.space_group == number)
-        cell[rows], acute[rows], measure[rows] = to_box(number, lattice[rows], atoms[rows])
-    return cell, acute, measure
-
-
-def _distinct(genes: GeneBatch, free: Floats, lattice: Floats, owner: Ints) -> Ints:
-    """Places of different sequences, crystal after crystal: smaller cells first, then smaller parameters."""
-    parts = [
-        owner[:, None],
-        genes.wyckoffs.astype(np.int64),
-        genes.elements.astype(np.int64),
-        np.rint(lattice / _SAME).astype(np.int64),
-        (np.rint(free / _SAME).astype(np.int64) % round(1.0 / _SAME)).reshape(len(owner), 3 * free.shape[1]),
-    ]
-    return np.unique(np.concatenate(parts, axis=1), axis=0, return_index=True)[1]

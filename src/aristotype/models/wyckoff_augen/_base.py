@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from itertools import count
@@ -31,7 +32,7 @@ FAMILY = "wyckoff-augen"
 _ROWS_A_BLOCK = 64
 
 
-class AugenModel(CountedModel):
+class AugenModel(CountedModel, ABC):
     """A model of crystals: p(group, space of elements), and a density of sequences given both.
 
     A subclass gives the configuration, the network and `loss`, `log_sequences`, `batches` and `draw`; `covers`, if its
@@ -57,6 +58,7 @@ class AugenModel(CountedModel):
 
     # What a configuration is
 
+    @abstractmethod
     def log_sequences(self, found: Descriptions, orders: Orders, *, double: bool = False) -> dict[str, Floats]:
         """Logs (q,) of the parts of the density of sequences given group and space, that of the cell by its parameters.
 
@@ -65,16 +67,16 @@ class AugenModel(CountedModel):
             orders: q sequences of them.
             double: in double precision.
         """
-        raise NotImplementedError
 
     def covers(self, found: Descriptions) -> NDArray[np.bool_]:
         """(m,) whether the cells of descriptions are among those that the model can draw."""
         return np.ones(len(found), bool)
 
+    @abstractmethod
     def batches(self, learnt: Descriptions, seed: int) -> Callable[[Ints, float], Any]:
         """What makes batches for `loss`, from rows of one length (see `CrystalSource`)."""
-        raise NotImplementedError
 
+    @abstractmethod
     def draw(
         self, group: Ints, space: NDArray[np.bool_], seed: int, rows: Ints, limits: Mapping[int, Limit]
     ) -> CrystalTable:
@@ -82,7 +84,6 @@ class AugenModel(CountedModel):
 
         `limits` is what is asked for besides, by space group.
         """
-        raise NotImplementedError
 
     def log_spaces(self, group: Tensor, space: Tensor) -> Tensor:
         """(n,) what is learnt of groups (n,) and spaces (n, E): the mean over both orders, without p(group)."""

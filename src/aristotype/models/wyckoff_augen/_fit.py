@@ -7,10 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from aristotype.crystal import CrystalTable
-from aristotype.models._fitting import fresh_weights
 from aristotype.models.wyckoff_augen._config import WyckoffAugenConfig
 from aristotype.models.wyckoff_augen._model import WyckoffAugen
-from aristotype.models.wyckoff_augen._training import fit_model, taken_on
+from aristotype.models.wyckoff_augen._training import fit_model
 from aristotype.training import TrainingConfig, TrainingResult
 
 
@@ -49,13 +48,9 @@ def fit(
         TableError: a row is a gene.
     """
     del calibrate_best
-    if isinstance(model, WyckoffAugenConfig):
-        with fresh_weights(training.seed):
-            fitted = WyckoffAugen.for_training(model, train_crystals.genes())
-    else:
-        fitted = taken_on(model, train_crystals)
     return fit_model(
-        fitted,
+        WyckoffAugen,
+        model,
         train_crystals,
         val_crystals,
         training,

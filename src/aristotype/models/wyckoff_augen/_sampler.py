@@ -165,10 +165,10 @@ class Drawing:
         for place, row in enumerate(rows.tolist()):
             number, letter = int(self.group[row]), int(self.letters[row, site])
             freedom = space_group(number).positions[letter].freedom
-            sizes = divisions(number, letter, self.lattice[row], anchored=bool(polar[place]) and site == 0)
+            held = bool(polar[place]) and site == 0
+            sizes = divisions(number, letter, self.lattice[row], anchored=held)
             free = np.zeros(freedom)
             if sizes:
-                held = bool(polar[place]) and site == 0
                 free = self._draw(row, site, sizes, held, state[place], kinds[place], random[place].reshape(-1, _A_TRY))
             self._put(row, site, letter, free)
 

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from aristotype.crystal import MAX_CELL, GeneBatch, settled_descriptions, to_box
-from aristotype.models.blocks import image_maps, is_polar, with_anchors
+from aristotype.crystal import GeneBatch, centring_orders, settled_descriptions
+from aristotype.models.blocks import boxed, distinct_descriptions, image_maps, is_polar, with_anchors
 from aristotype.symmetry import GRID, asymmetric_unit, space_group
 
 if TYPE_CHECKING:
@@ -74,8 +74,8 @@ def descriptions_of(table: CrystalTable) -> Descriptions:
     which, free = with_anchors(settled)
     genes, lattice, owner = settled.genes.take(which), settled.lattice[which], settled.owner[which]
     free = _in_unit(genes, free)
-    cell, acute, measure = _boxed(genes, lattice)
-    kept = _distinct(genes, free, lattice, owner)
+    cell, acute, measure = boxed(genes.space_group, lattice, centring_orders()[genes.space_group.astype(np.int64)])
+    kept = distinct_descriptions(genes, free, lattice, owner)
     found = Descriptions(
         genes=genes,
         free=free,
@@ -202,25 +202,3 @@ def smallest(number: int, letter: int, free: Floats) -> Floats:
     for axis in range(steps.shape[2]):
         code = code * 2e6 + steps[..., axis]
     return np.asarray(images[np.arange(len(images)), code.argmin(axis=1)])
-
-
-def _boxed(genes: GeneBatch, lattice: Floats) -> tuple[Floats, NDArray[np.bool_], Floats]:
-    """Cells as points of the box, by volume a lattice point: the atoms are not known when the cell is drawn."""
-    cell, acute, measure = np.zeros((len(genes), MAX_CELL)), np.zeros(len(genes), bool), np.zeros(len(genes))
-    for number in np.unique(genes.space_group).tolist():
-        rows = np.flatnonzero(genes.space_group == number)
-        points = np.full(len(rows), space_group(number).centring_order)
-        cell[rows], acute[rows], measure[rows] = to_box(number, lattice[rows], points)
-    return cell, acute, measure
-
-
-def _distinct(genes: GeneBatch, free: Floats, lattice: Floats, owner: Ints) -> Ints:
-    """Places of different descriptions, crystal after crystal."""
-    parts = [
-        owner[:, None],
-        genes.wyckoffs.astype(np.int64),
-        genes.elements.astype(np.int64),
-        np.rint(lattice / _SAME).astype(np.int64),
-        (np.rint(free / _SAME).astype(np.int64) % round(1.0 / _SAME)).reshape(len(owner), 3 * free.shape[1]),
-    ]
-    return np.unique(np.concatenate(parts, axis=1), axis=0, return_index=True)[1]

@@ -128,6 +128,10 @@ class Spaces:
         if self.groups is not None or len(fits) < NUM_GROUPS:
             self.groups = np.array(fits)
 
+    @property
+    def _device(self) -> torch.device:
+        return self.model.group_counts.device
+
     def _flags(self, numbers: frozenset[int]) -> Flags:
         return np.isin(self.model.config.elements, sorted(numbers))
 
@@ -144,7 +148,7 @@ class Spaces:
         uniform = torch.from_numpy(random[:, 1])
         group = np.where(first, 0, choose(log_law, uniform).numpy())
         space = self._sets(group, seed, rows)
-        given = self.model.space.log_groups(torch.from_numpy(space)).double()
+        given = self.model.space.log_groups(torch.from_numpy(space).to(self._device)).double().cpu()
         possible = self.most[None] >= space.sum(axis=1)[:, None]
         if self.groups is not None:
             possible &= np.isin(np.arange(NUM_GROUPS + 1), self.groups)
@@ -161,8 +165,9 @@ class Spaces:
             if not len(going):
                 break
             log_steps = self.model.space.log_steps(
-                torch.from_numpy(group[going]), torch.from_numpy(chosen[going].astype(np.float32))
-            )
+                torch.from_numpy(group[going]).to(self._device),
+                torch.from_numpy(chosen[going].astype(np.float32)).to(self._device),
+            ).cpu()
             waiting = self.required & ~chosen[going]
             least = np.where(waiting.any(axis=1), waiting.argmax(axis=1), size)
             possible = self.allowed & (numbers <= least[:, None])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 from torch import nn
@@ -12,26 +12,46 @@ from torch import nn
 from aristotype.crystal import CrystalTable
 from aristotype.errors import InputError
 from aristotype.models._crystal_source import CrystalSource
-from aristotype.models._fitting import SITES_A_ROW, card_with_figures, refuse_longer, validation_rows
+from aristotype.models._fitting import SITES_A_ROW, card_with_figures, fresh_weights, refuse_longer, validation_rows
 from aristotype.models.wyckoff_augen._base import AugenModel
 from aristotype.models.wyckoff_augen._sequences import descriptions_of, some_order
 from aristotype.training import TrainingConfig, TrainingResult, train
 
-Model = TypeVar("Model", bound=AugenModel)
-
-
-def taken_on(model: Model, crystals: CrystalTable) -> Model:
-    """A copy of a model to go on with, on other crystals.
-
-    Raises:
-        InputError: one of them holds an element outside its vocabulary.
-    """
-    genes = crystals.genes()
-    model.check_vocabulary(genes)
-    return model.adapted(genes)
-
 
 def fit_model(
+    kind: type[AugenModel],
+    model: Any,
+    train_crystals: CrystalTable,
+    val_crystals: CrystalTable,
+    training: TrainingConfig,
+    out: str | Path,
+    **options: Any,
+) -> TrainingResult:
+    """Trains a model of a kind, from its configuration, or a copy of a model to go on with.
+
+    Args:
+        kind: the class of the model.
+        model: a configuration, or a model.
+        train_crystals: crystals to learn from.
+        val_crystals: crystals to validate on; those whose cells the model cannot draw are left out.
+        training: the loop's settings.
+        out: folder of the run.
+        **options: the others of `fit`.
+
+    Raises:
+        InputError: a training crystal has a cell that the model cannot draw, or see `fit`.
+    """
+    genes = train_crystals.genes()
+    if isinstance(model, kind):
+        model.check_vocabulary(genes)
+        fitted = model.adapted(genes)
+    else:
+        with fresh_weights(training.seed):
+            fitted = kind.for_training(model, genes)
+    return _fit(fitted, train_crystals, val_crystals, training, out, **options)
+
+
+def _fit(
     fitted: AugenModel,
     train_crystals: CrystalTable,
     val_crystals: CrystalTable,
@@ -43,13 +63,7 @@ def fit_model(
     card: str,
     max_validation: int,
 ) -> TrainingResult:
-    """Trains a model in place, with arguments and errors as `fit` has them.
-
-    Validation crystals whose cells the model cannot draw are left out.
-
-    Raises:
-        InputError: such a crystal is to be learnt, or see `fit`.
-    """
+    """Trains a model in place."""
     most = fitted.config.max_sites
     refuse_longer(train_crystals.genes(), most, what="crystal", remedy="leave out longer ones, or train a fresh model")
     learnt = descriptions_of(train_crystals)

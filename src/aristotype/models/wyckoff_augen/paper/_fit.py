@@ -11,8 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from aristotype.crystal import CrystalTable
-from aristotype.models._fitting import fresh_weights
-from aristotype.models.wyckoff_augen._training import fit_model, taken_on
+from aristotype.models.wyckoff_augen._training import fit_model
 from aristotype.models.wyckoff_augen.paper._config import PaperConfig
 from aristotype.models.wyckoff_augen.paper._model import WyckoffAugenPaper
 from aristotype.training import TrainingConfig, TrainingResult
@@ -41,13 +40,9 @@ def fit_paper(
         TableError: a row is a gene.
     """
     del calibrate_best
-    if isinstance(model, PaperConfig):
-        with fresh_weights(training.seed):
-            fitted = WyckoffAugenPaper.for_training(model, train_crystals.genes())
-    else:
-        fitted = taken_on(model, train_crystals)
     return fit_model(
-        fitted,
+        WyckoffAugenPaper,
+        model,
         train_crystals,
         val_crystals,
         training,
