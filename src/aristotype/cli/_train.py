@@ -103,7 +103,7 @@ _FAMILIES = {
         model="WyckoffAugen",
         fit="fit",
         defaults={"": "wyckoff_augen.toml"},
-        tunable=frozenset({"dropout"}),
+        tunable=frozenset({"dropout", "first_only"}),
         crystals=True,
     ),
     "wyckoff-augen-paper": Family(
@@ -120,6 +120,7 @@ _FAMILIES = {
                 "gradient_factor",
                 "concentration",
                 "z_loss",
+                "first_only",
             }
         ),
         crystals=True,

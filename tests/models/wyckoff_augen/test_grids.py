@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aristotype.models.blocks import image_maps, is_polar, site_features
-from aristotype.models.wyckoff_augen._grids import SPACING, divisions, grid, hats, spread
+from aristotype.models.wyckoff_augen._grids import FINER, SPACING, divisions, grid, hats, spread
 from aristotype.symmetry import GRID, asymmetric_unit, cell_matrix, lattice_constraints, space_group
 
 NUMBERS, SEEDS = st.integers(1, 230), st.integers(0, 2**32 - 1)
@@ -31,13 +31,15 @@ def grids_of(number: int, seed: int):
             sizes = divisions(number, position.index, lattice, anchored=held)
             if sizes and np.prod(sizes) < FINEST:
                 found = grid(number, position.index, sizes, held)
-                weights = rng.random(len(found.nodes))
+                weights = rng.random(len(found.nodes))[:, None] * rng.dirichlet(
+                    np.ones(len(found.offsets)), len(found.nodes)
+                )
                 yield position, held, found, weights / weights.sum(), rng
 
 
 def density(found, weights, free):
     near = hats(found, free)
-    return np.bincount(near.point, near.coefficient * weights[near.node], minlength=len(free))
+    return np.bincount(near.point, near.coefficient * weights[near.node, near.offset], minlength=len(free))
 
 
 def points_of(found, freedom, rng, count):
@@ -51,10 +53,11 @@ def points_of(found, freedom, rng, count):
 def test_integrals_are_one(number, seed):
     """A grid of midpoints of all cells integrates functions that are linear in each of them exactly."""
     for position, _, found, weights, _ in grids_of(number, seed):
-        if np.prod(found.sizes) > 20_000:
+        sizes = FINER * np.array(found.sizes)
+        if np.prod(sizes) * len(found.linear) > 200_000:
             continue
-        axes = [(np.arange(size) + 0.5) / size for size in found.sizes]
-        free = np.zeros((int(np.prod(found.sizes)), position.freedom))
+        axes = [(np.arange(size) + 0.5) / size for size in sizes]
+        free = np.zeros((int(np.prod(sizes)), position.freedom))
         free[:, found.axes] = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, len(axes))
         # Every orbit comes as often as it has images.
         assert density(found, weights, free).mean() / len(found.linear) == pytest.approx(1.0, rel=1e-9)
@@ -85,9 +88,10 @@ def test_densities_go_on_across_the_faces_of_the_unit(number, seed):
             mix[:, 0] = 0.0  # on a face, or beyond it
             free = (mix / mix.sum(axis=1, keepdims=True)) @ ends
             beyond = free + step * rng.standard_normal(free.shape)
-            slope = max(found.sizes) * density(found, weights, free).max(initial=1.0) + np.prod(found.sizes)
+            fine = FINER * np.array(found.sizes)
+            slope = fine.max() * (density(found, weights, free).max(initial=1.0) + weights.max() * fine.prod())
             values = [density(found, weights, some) for some in (free, beyond)]
-            assert np.abs(values[0] - values[1]).max() < 100 * step * slope * max(found.sizes)
+            assert np.abs(values[0] - values[1]).max() < 100 * step * slope * len(found.linear)
 
 
 @given(number=NUMBERS, seed=SEEDS)
@@ -107,6 +111,12 @@ def test_nodes_are_one_of_each_orbit_and_near_each_other(number, seed):
             [(found.nodes @ turn.T + shift * size // GRID) % size for turn, shift in zip(found.linear, found.shift)]
         )
         assert len(np.unique(reached, axis=0)) == size.prod()  # their images are all nodes
+        # Every point has a density, whatever fine point of a node it is next to.
+        everywhere = hats(found, rng.random((50, position.freedom)))
+        assert len(np.unique(everywhere.point)) == 50
+        around = found.around(np.arange(min(len(found.nodes), 50)), position.freedom)
+        apart = around[:, :, found.axes] - found.nodes[:50, None] / size
+        assert (np.abs(apart - np.rint(apart)) * size <= 1.0).all()
 
 
 @given(number=NUMBERS, seed=SEEDS)
@@ -116,6 +126,10 @@ def test_features_are_structure_factors(number, seed):
         some = rng.choice(len(found.nodes), min(len(found.nodes), 20), replace=False)
         expected = site_features(number, position.index, found.free(position.freedom)[some])
         np.testing.assert_allclose(found.features[some], expected, atol=2e-3)  # kept in half precision
+        around = found.around(some[:3], position.freedom)
+        expected = site_features(number, position.index, around.reshape(-1, position.freedom))
+        found_around = found.around_features(some[:3])
+        np.testing.assert_allclose(found_around.reshape(-1, found_around.shape[2]), expected, atol=1e-5)
 
 
 def test_draws_follow_the_density():
@@ -123,10 +137,10 @@ def test_draws_follow_the_density():
     rng = np.random.default_rng(0)
     position = space_group(62).position("c")  # x, 1/4, z
     found = grid(62, position.index, (24, 36))
-    weights = rng.dirichlet(np.full(len(found.nodes), 0.3))
-    nodes = rng.choice(len(weights), 40_000, p=weights)
+    weights = rng.dirichlet(np.full(len(found.nodes) * len(found.offsets), 0.1)).reshape(len(found.nodes), -1)
+    nodes, offsets = np.divmod(rng.choice(weights.size, 40_000, p=weights.ravel()), weights.shape[1])
     drawn = np.zeros((len(nodes), position.freedom))
-    drawn[:, found.axes] = spread(found, nodes, rng.random((len(nodes), 2, 2)))
+    drawn[:, found.axes] = spread(found, nodes, offsets, rng.random((len(nodes), 2, 2)))
     # The mean of a function over draws is its integral with the density, the same by random points of the circle.
     everywhere = points_of(found, position.freedom, rng, 200_000)
     weight = density(found, weights, everywhere) / len(found.linear)

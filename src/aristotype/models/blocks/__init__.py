@@ -16,7 +16,13 @@ from aristotype.models.blocks._laws import (
 )
 from aristotype.models.blocks._limits import fewest_atoms, primitive_multiplicities, without_freedom
 from aristotype.models.blocks._streams import philox, uniforms
-from aristotype.models.blocks._structure_factors import NUM_FEATURES, average_table, grid_features, site_features
+from aristotype.models.blocks._structure_factors import (
+    NUM_FEATURES,
+    average_table,
+    block_features,
+    grid_features,
+    site_features,
+)
 from aristotype.models.blocks._transformer import KeyValueCache, Layer
 
 __all__ = [
@@ -33,6 +39,7 @@ __all__ = [
     "Layer",
     "SiteEmbedding",
     "average_table",
+    "block_features",
     "boxed",
     "centres",
     "choose",

@@ -81,6 +81,30 @@ def grid_features(number: int, letter: int, axes: tuple[int, ...], sizes: tuple[
     return np.concatenate([out.real, out.imag], axis=1).astype(np.float64)
 
 
+def block_features(
+    number: int, letter: int, axes: tuple[int, ...], sizes: tuple[int, ...], nodes: Ints, offsets: Ints
+) -> Floats:
+    """Structure factors (n, F, 136) of sites at the same offsets from each node of a grid (see `grid_features`).
+
+    Args:
+        number: space group.
+        letter: index of the position.
+        axes: which parameters have a grid.
+        sizes: divisions of each.
+        nodes: (n, axes) in divisions.
+        offsets: (F, axes) in divisions.
+    """
+    turns, fixed = _terms(number, letter)
+    turns = turns[..., axes] / np.array(sizes)  # (h, m, axes) of one division
+    there = (fixed * np.exp(2j * np.pi * (turns @ nodes.T.astype(float)).transpose(2, 0, 1))).astype(np.complex64)
+    apart = np.ones((*fixed.shape, len(offsets)), np.complex64)
+    for axis, steps in enumerate(offsets.T):
+        few, which = np.unique(steps, return_inverse=True)
+        apart *= np.exp(2j * np.pi * turns[..., axis, None] * few).astype(np.complex64)[..., which]
+    out = (there.transpose(1, 0, 2) @ apart).transpose(1, 2, 0) / fixed.shape[1]  # (n, F, h)
+    return np.concatenate([out.real, out.imag], axis=2).astype(np.float64)
+
+
 def average_features(number: int, letter: int) -> Floats:
     """Structure factors (136,) of a position, averaged over its free parameters."""
     turns, fixed = _terms(number, letter)

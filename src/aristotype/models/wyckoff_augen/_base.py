@@ -41,11 +41,14 @@ class AugenModel(CountedModel, ABC):
 
     family = FAMILY
     draws_geometry = True
+    one_hot_spaces = False  # see `SpaceNetwork`
 
     def __init__(self, config: Any, train_keys: NDArray[np.uint8] | None = None) -> None:
         """A model with fresh weights; `train_keys` (n, 16) are keys of the training genes, hands merged."""
         super().__init__(config, train_keys)
-        self.space = SpaceNetwork(config.elements, config.width, config.element_width, config.max_sites)
+        self.space = SpaceNetwork(
+            config.elements, config.width, config.element_width, config.max_sites, one_hot=self.one_hot_spaces
+        )
         self.tries = Tries()
 
     @classmethod

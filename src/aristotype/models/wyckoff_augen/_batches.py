@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from aristotype.crystal import GeneBatch
-from aristotype.models.wyckoff_augen._arrays import arrays_of
+from aristotype.models.wyckoff_augen._arrays import Described, arrays_of, describe
 from aristotype.models.wyckoff_augen._network import Batch
 from aristotype.models.wyckoff_augen._rules import elements_allowed, letters_allowed, start
 from aristotype.models.wyckoff_augen._sequences import Descriptions, Orders, some_order
@@ -37,6 +37,7 @@ def batch_of(
     orders: Orders,
     index: Ints,
     max_sites: int,
+    described: Sequence[Described] | None = None,
     rng: np.random.Generator | None = None,
     *,
     mean_rows: float = 1.0,
@@ -48,10 +49,11 @@ def batch_of(
         orders: n sequences of them.
         index: (128,) place of each element in the vocabulary.
         max_sites: most sites of a crystal.
+        described: what is known of the descriptions; None where that is to be found out.
         rng: with it, a random part of the nodes of large grids (for training).
         mean_rows: sequences of an average batch.
     """
-    arrays = arrays_of(found, orders, rng)
+    arrays = arrays_of(found, orders, described, rng)
     some = found.take(orders.description)
     group = some.genes.space_group.astype(np.int64)
     letters = some.genes.wyckoffs.astype(np.int64)
@@ -80,7 +82,13 @@ def batch_of(
         "distances": sites.distances,
         "own": sites.own,
         "log_count": sites.log_count,
-        "coefficient": sites.coefficient,
+        "near": sites.near,
+        "fine_site": sites.fine.site,
+        "fine_owner": sites.fine.owner,
+        "fine_features": sites.fine.features,
+        "fine_distances": sites.fine.distances,
+        "fine_own": sites.fine.own,
+        "coefficient": sites.fine.coefficient,
         "rows": some.owner,
     }
     return Batch(**{name: torch.from_numpy(array) for name, array in tensors.items()}, mean_rows=mean_rows)
@@ -113,11 +121,19 @@ def maker_of_batches(found: Descriptions, index: Ints, max_sites: int, seed: int
     """What makes training batches, from rows of one length (see `CrystalSource`).
 
     Sites of one kind come in a random order, and large grids are looked at in part, both by a generator of the rows.
+    What is found out about a description is kept, some 30 kB each.
     """
+    known: dict[int, Described] = {}
+
+    def describe_once(row: int, place: int, some: Descriptions) -> Described:
+        if row not in known:
+            known[row] = describe(some, place, np.random.default_rng([seed, row]))
+        return known[row]
 
     def make(rows: Ints, mean_rows: float) -> Batch:
         rng = np.random.default_rng([seed, len(rows), *rows[:8].tolist()])
         some = of_length(found, rows)
-        return batch_of(some, some_order(some, rng), index, max_sites, rng, mean_rows=mean_rows)
+        described = [describe_once(row, place, some) for place, row in enumerate(rows.tolist())]
+        return batch_of(some, some_order(some, rng), index, max_sites, described, rng, mean_rows=mean_rows)
 
     return make

@@ -18,6 +18,7 @@ class WyckoffAugenConfig:
     element_width: int = 64  # vectors that tie element inputs and outputs
     cell_components: int = 32  # of the mixture over cells
     dropout: float = 0.1
+    first_only: bool = True  # learn the first description of each crystal, not one of all, drawn anew each epoch
     elements: tuple[int, ...] = ()  # vocabulary, atomic numbers in increasing order
     max_sites: int = 0  # most sites of a crystal; 0 stands for those of the data
     group_smoothing: float = 0.001  # share of p(space group) spread evenly over all 230

@@ -1,13 +1,14 @@
 """Grids on the shapes of a position, and densities that are linear between their nodes.
 
 A grid divides the circle of each free parameter evenly, so finely that no two nodes are further apart than a spacing in
-Angstrom, and so that every image of a node is a node. One node of each orbit is kept. The density of a site is
+Angstrom, and so that every image of a node is a node. One node of each orbit is kept. Around each node that is kept
+there are points of a grid `FINER` times as fine, at offsets that images map to each other. The density of a site is
 
-    p(u) = sum over kept nodes n of weight(n) sum over images h of hat(h u - n)
+    p(u) = sum over kept nodes n of weight(n) sum over offsets k of weight(k | n) sum over images h of hat(h u - n - k)
 
-with a hat that falls linearly to zero at the neighbouring nodes and integrates to one over the circle. It integrates to
-one over the position's shapes in the asymmetric unit whatever the weights are, gives every image of a point the same
-value, and so goes on continuously where faces of the unit are glued to each other by the group.
+with a hat that falls linearly to zero at the neighbouring fine points and integrates to one over the circle. It
+integrates to one over the position's shapes in the asymmetric unit whatever the weights are, gives every image of a
+point the same value, and so goes on continuously where faces of the unit are glued to each other by the group.
 """
 
 from __future__ import annotations
@@ -20,13 +21,15 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from aristotype.models.blocks import grid_features, image_maps, pinned_axes
+from aristotype.models.blocks import block_features, grid_features, image_maps, pinned_axes
 from aristotype.symmetry import GRID, cell_matrix, space_group
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
-SPACING = (0.0, 0.12, 0.2, 0.45)
+SPACING = (0.0, 0.2, 0.3, 0.45)
 """Angstrom between nodes, at most, by the number of parameters that are written."""
+FINER = 3
+"""Fine points from node to node; odd, so that each is next to one node."""
 
 _STEPS = np.array([1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512, 768, 1024, 1536, 2048, 4096])
 
@@ -34,10 +37,13 @@ _STEPS = np.array([1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256, 
 class Grid(NamedTuple):
     """One node of each orbit, on the parameters of a position that are written."""
 
+    number: int  # space group
+    letter: int
     sizes: tuple[int, ...]  # divisions of each written parameter
     axes: tuple[int, ...]  # which parameters are written
     nodes: Ints  # (M, axes) in divisions
     place: Ints  # (prod sizes,) index of a node that is kept, -1 for another image of it
+    offsets: Ints  # (F, axes) of fine points around each node, in fine divisions
     features: NDArray[np.float16]  # (M, 136) structure factors of the orbit
     linear: Ints  # (h, axes, axes) images of the parameters
     shift: Ints  # (h, axes) in 24ths
@@ -48,12 +54,24 @@ class Grid(NamedTuple):
         out[:, self.axes] = self.nodes / np.array(self.sizes)
         return out
 
+    def around(self, node: Ints, freedom: int) -> Floats:
+        """(k, F, freedom) parameters of the fine points of nodes (k,)."""
+        out = np.zeros((len(node), len(self.offsets), freedom))
+        out[..., self.axes] = (FINER * self.nodes[node, None] + self.offsets) / (FINER * np.array(self.sizes)) % 1.0
+        return out
+
+    def around_features(self, node: Ints) -> Floats:
+        """(k, F, 136) structure factors of the fine points of nodes (k,)."""
+        fine = tuple(FINER * size for size in self.sizes)
+        return block_features(self.number, self.letter, self.axes, fine, FINER * self.nodes[node], self.offsets)
+
 
 class Hats(NamedTuple):
-    """Which nodes the density at some points is made of: p(point) = sum of coefficient times weight(node)."""
+    """What the density at some points is made of: sum of coefficient times weight(node) times weight(offset | node)."""
 
     point: Ints  # (k,)
     node: Ints  # (k,)
+    offset: Ints  # (k,)
     coefficient: Floats  # (k,)
 
 
@@ -102,30 +120,45 @@ def grid(number: int, letter: int, sizes: tuple[int, ...], anchored: bool = Fals
     place[kept] = np.arange(len(kept))
     nodes = every[kept]
     features = grid_features(number, letter, axes, sizes, nodes).astype(np.float16)
-    return Grid(sizes, axes, nodes, place, features, linear, shift)
+    return Grid(number, letter, sizes, axes, nodes, place, _offsets(linear), features, linear, shift)
 
 
 def hats(found: Grid, free: Floats) -> Hats:
-    """Nodes and coefficients for points with parameters (n, freedom); densities are by written parameters."""
+    """What the density is made of at points with parameters (n, freedom); densities are by written parameters."""
     size = np.array(found.sizes, np.int64)
-    images = (np.einsum("hij,nj->nhi", found.linear, free[:, found.axes]) + found.shift / GRID) % 1.0 * size
+    fine = FINER * size
+    images = (np.einsum("hij,nj->nhi", found.linear, free[:, found.axes]) + found.shift / GRID) % 1.0 * fine
     low = np.floor(images).astype(np.int64)
     part = (images - low)[:, :, None]
     corners = np.array(list(product((0, 1), repeat=len(size))), np.int64).reshape(-1, len(size))
     values = np.where(corners == 1, part, 1.0 - part).prod(axis=3)  # (n, h, corners)
-    flat = np.zeros(values.shape, np.int64)
+    point, image, corner = np.nonzero(values > 0)
+    base = low[point, image] + corners[corner]
+    steps = base[:, None] - found.offsets  # (k, F, axes)
+    which, offset = np.nonzero((steps % FINER == 0).all(axis=2))
+    flat = np.zeros(len(which), np.int64)
     for axis, count in enumerate(found.sizes):
-        flat = flat * count + (low[:, :, None, axis] + corners[:, axis]) % count
-    nodes = found.place[flat]
-    here = (nodes >= 0) & (values > 0)
-    point = np.broadcast_to(np.arange(len(free))[:, None, None], nodes.shape)
-    return Hats(point[here], nodes[here], values[here] * float(size.prod()))
+        flat = flat * count + steps[which, offset, axis] // FINER % count
+    node = found.place[flat]
+    here = node >= 0
+    which = which[here]
+    coefficient = values[point[which], image[which], corner[which]] * float(fine.prod())
+    return Hats(point[which], node[here], offset[here], coefficient)
 
 
-def spread(found: Grid, node: Ints, uniform: Floats) -> Floats:
-    """(n, axes) written parameters drawn around nodes (n,), from uniform numbers (n, axes, 2)."""
-    offset = uniform.sum(axis=2) - 1.0  # the sum of two uniform numbers has the density of a hat
-    out: Floats = (found.nodes[node] + offset) / np.array(found.sizes) % 1.0
+def spread(found: Grid, node: Ints, offset: Ints, uniform: Floats) -> Floats:
+    """(n, axes) written parameters drawn around fine points of nodes (n,), from uniform numbers (n, axes, 2)."""
+    apart = uniform.sum(axis=2) - 1.0  # the sum of two uniform numbers has the density of a hat
+    fine = FINER * found.nodes[node] + found.offsets[offset]
+    out: Floats = (fine + apart) / (FINER * np.array(found.sizes)) % 1.0
+    return out
+
+
+def _offsets(linear: Ints) -> Ints:
+    """(F, axes) the block of fine points next to a node, and its images."""
+    half = FINER // 2
+    block = np.array(list(product(range(-half, half + 1), repeat=linear.shape[1])), np.int64)
+    out: Ints = np.unique(np.einsum("hij,kj->hki", linear, block).reshape(-1, linear.shape[1]), axis=0)
     return out
 
 

@@ -9,6 +9,7 @@ density of a coordinate knows distances before it is drawn.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -28,8 +29,18 @@ from aristotype.models.wyckoff_augen._arrays import CELL_FEATURES, TOLD
 from aristotype.models.wyckoff_augen._config import WyckoffAugenConfig
 from aristotype.symmetry import MAX_POSITIONS
 
-DISTANCES = (0.6, 1.0, 1.3, 1.6, 1.9, 2.2, 2.5, 2.8, 3.1, 3.5, 4.0, 4.6, 5.4, 6.5)
-"""Angstrom around which distances are told apart."""
+
+class Shells(NamedTuple):
+    """Distances in Angstrom around which distances are told apart, and how wide each of them is."""
+
+    middles: tuple[float, ...]
+    widths: tuple[float, ...]
+
+
+_MIDDLES = (0.6, 1.0, 1.3, 1.6, 1.9, 2.2, 2.5, 2.8, 3.1, 3.5, 4.0, 4.6, 5.4, 6.5)
+WIDE = Shells(_MIDDLES, tuple(0.12 + 0.08 * middle for middle in _MIDDLES))
+NARROW = Shells(tuple(0.7 + 0.15 * step for step in range(24)), (0.15,) * 24)
+"""For points a tenth of an Angstrom apart."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,7 +58,10 @@ class Placed:
 
 @dataclass(frozen=True, kw_only=True)
 class Batch(Placed):
-    """n sequences of S sites each, as tensors; T of their sites have freedom, with N nodes together."""
+    """n sequences of S sites each, as tensors; T of their sites have freedom, with N nodes together.
+
+    M of the nodes have the point of their site around them, with P fine points together.
+    """
 
     space: Tensor  # (n, E) bool
     cell: Tensor  # (n, 6) points of the box
@@ -63,7 +77,13 @@ class Batch(Placed):
     distances: Tensor  # (N, S)
     own: Tensor  # (N,)
     log_count: Tensor  # (N,)
-    coefficient: Tensor  # (N,)
+    near: Tensor  # (M,) of the N nodes
+    fine_site: Tensor  # (P,)
+    fine_owner: Tensor  # (P,) of the M
+    fine_features: Tensor  # (P, 136)
+    fine_distances: Tensor  # (P, S)
+    fine_own: Tensor  # (P,)
+    coefficient: Tensor  # (P,)
     rows: Tensor  # (n,) of the training table
     mean_rows: float = 1.0  # sequences of an average batch
 
@@ -79,15 +99,16 @@ class AugenNetwork(nn.Module):
 
     def __init__(self, config: WyckoffAugenConfig) -> None:
         super().__init__()
-        width, shells = config.width, len(DISTANCES) + 1
+        width, shells = config.width, len(WIDE.middles) + 1
         self.config = config
         self.sites = SiteEmbedding(width)
         self.elements = ElementEmbedding(config.elements, config.element_width)
         self.element_in = nn.Linear(config.element_width, width)
         self.space_in = nn.Sequential(nn.Linear(config.element_width, width), nn.GELU(), nn.Linear(width, width))
         # the cell
+        drop = nn.Dropout(config.dropout)
         self.cell_hidden = nn.Sequential(
-            nn.Linear(width, 2 * width), nn.GELU(), nn.Linear(2 * width, 2 * width), nn.GELU()
+            nn.Linear(width, 2 * width), nn.GELU(), drop, nn.Linear(2 * width, 2 * width), nn.GELU(), drop
         )
         self.cell_out = nn.Linear(2 * width, config.cell_components * CELL_OUTPUTS)
         self.boxes = CellBoxes()
@@ -109,12 +130,8 @@ class AugenNetwork(nn.Module):
         )
         self.element_bias = nn.Parameter(torch.zeros(len(config.elements)))
         # coordinates
-        self.site_query = nn.Sequential(nn.Linear(width, 2 * width), nn.GELU())
-        self.node_query = nn.Linear(2 * width, NUM_FEATURES)
-        self.wanted_here = nn.Linear(2 * width, shells)
-        self.wanted_query = nn.Linear(2 * width, 64)
-        self.wanted_key = nn.Linear(width, 64)
-        self.wanted = nn.Sequential(nn.GELU(), nn.Linear(64, shells))
+        self.nodes = Wanted(width, WIDE, config.dropout)
+        self.fine = Wanted(width, NARROW, config.dropout)
         self.drop = nn.Dropout(config.dropout)
 
     # The cell
@@ -182,37 +199,6 @@ class AugenNetwork(nn.Module):
         x = state + self.sites(group, letters) + self.letter_told(told)
         return widened(self.element_query(x) @ self.elements().T + self.element_bias)
 
-    def node_logits(
-        self,
-        state: Tensor,
-        kind: Tensor,
-        placed: Tensor,
-        site: Tensor,
-        features: Tensor,
-        distances: Tensor,
-        own: Tensor,
-    ) -> Tensor:
-        """(N,) how much nodes are wanted.
-
-        Args:
-            state: (T, width) before each site.
-            kind: (T, width) its letter and element.
-            placed: (T, S, width) letter and element of every site; those to come are far away.
-            site: (N,) which site a node is of.
-            features: (N, 136) structure factors.
-            distances: (N, S).
-            own: (N,).
-        """
-        query = self.site_query(state + kind)
-        logits = (features * self.node_query(query)[site]).sum(dim=1)
-        logits = logits + (shells(own) * self.wanted_here(query)[site]).sum(dim=1)
-        wanted = self.wanted(self.wanted_query(query)[:, None] + self.wanted_key(placed))  # (T, S, shells)
-        for column in range(distances.shape[1]):  # one site after another: all at once would be large
-            there = (distances[:, column] < _NOWHERE).nonzero()[:, 0]
-            part = (shells(distances[there, column]) * wanted[site[there], column]).sum(dim=1)
-            logits = logits.index_add(0, there, part)
-        return widened(logits)
-
     def log_prob(self, batch: Batch) -> dict[str, Tensor]:
         """(n,) logs of the density of cells in their box, of letters and elements, and of coordinates."""
         about = self.about(batch.group, batch.space)
@@ -239,13 +225,63 @@ class AugenNetwork(nn.Module):
         """(n,) log-density of the parameters that are written."""
         row, place = batch.row, batch.place
         kind = self.kinds(batch.group, batch.wyckoffs, batch.elements)
-        logits = self.node_logits(
-            before[row, place], kind[row, place], kind[row], batch.site, batch.features, batch.distances, batch.own
-        )
+        there = before[row, place], kind[row, place], kind[row]
+        logits = self.nodes(*there, batch.site, batch.features, batch.distances, batch.own)
         whole = log_sum_by(logits + batch.log_count, batch.site, len(row))
-        near = (batch.coefficient > 0).nonzero()[:, 0]
-        found = log_sum_by(logits[near] + batch.coefficient[near].log(), batch.site[near], len(row)) - whole
+        fine = self.fine(*there, batch.fine_site, batch.fine_features, batch.fine_distances, batch.fine_own)
+        share = fine - log_sum_by(fine, batch.fine_owner, len(batch.near))[batch.fine_owner]
+        here = (batch.coefficient > 0).nonzero()[:, 0]
+        close = log_sum_by(share[here] + batch.coefficient[here].log(), batch.fine_owner[here], len(batch.near))
+        site = batch.site[batch.near]
+        found = log_sum_by(logits[batch.near] + close, site, len(row)) - whole
         return found.new_zeros(len(before)).index_add(0, row, found)
+
+
+class Wanted(nn.Module):
+    """How much points are wanted for a site: by where they are, and by how far they are from each site and image."""
+
+    def __init__(self, width: int, told: Shells, dropout: float) -> None:
+        """Reads sites of a width, and tells distances apart by shells."""
+        super().__init__()
+        self.told = told
+        shells = len(told.middles) + 1
+        self.query = nn.Sequential(nn.Linear(width, 2 * width), nn.GELU(), nn.Dropout(dropout))
+        self.where = nn.Linear(2 * width, NUM_FEATURES)
+        self.own = nn.Linear(2 * width, shells)
+        self.pair_query = nn.Linear(2 * width, 64)
+        self.pair_key = nn.Linear(width, 64)
+        self.pair = nn.Sequential(nn.GELU(), nn.Linear(64, shells))
+
+    def forward(
+        self,
+        state: Tensor,
+        kind: Tensor,
+        placed: Tensor,
+        site: Tensor,
+        features: Tensor,
+        distances: Tensor,
+        own: Tensor,
+    ) -> Tensor:
+        """(N,) logits.
+
+        Args:
+            state: (T, width) before each site.
+            kind: (T, width) its letter and element.
+            placed: (T, S, width) letter and element of every site; those to come are far away.
+            site: (N,) which site a point is of.
+            features: (N, 136) structure factors.
+            distances: (N, S).
+            own: (N,).
+        """
+        query = self.query(state + kind)
+        logits = (features * self.where(query)[site]).sum(dim=1)
+        logits = logits + (shells(own, self.told) * self.own(query)[site]).sum(dim=1)
+        wanted = self.pair(self.pair_query(query)[:, None] + self.pair_key(placed))  # (T, S, shells)
+        for column in range(distances.shape[1]):  # one site after another: all at once would be large
+            there = (distances[:, column] < _NOWHERE).nonzero()[:, 0]
+            part = (shells(distances[there, column], self.told) * wanted[site[there], column]).sum(dim=1)
+            logits = logits.index_add(0, there, part)
+        return widened(logits)
 
 
 def log_sum_by(values: Tensor, owner: Tensor, count: int) -> Tensor:
@@ -259,9 +295,8 @@ _LATTICE_POINT = 1.6
 _NOWHERE = 11.9
 
 
-def shells(distance: Tensor) -> Tensor:
-    """(..., 15) what is told of distances in Angstrom: how near each of `DISTANCES` they are, and whether long."""
-    middle = torch.tensor(DISTANCES, dtype=distance.dtype, device=distance.device)
-    width = 0.12 + 0.08 * middle
+def shells(distance: Tensor, told: Shells = WIDE) -> Tensor:
+    """(..., k + 1) what is told of distances in Angstrom: how near each of k they are, and whether long."""
+    middle, width = (torch.tensor(part, dtype=distance.dtype, device=distance.device) for part in told)
     near = torch.exp(-0.5 * torch.square((distance[..., None] - middle) / width))
     return torch.cat([near, torch.sigmoid(2.0 * (distance[..., None] - 7.0))], dim=-1)

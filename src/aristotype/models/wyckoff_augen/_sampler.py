@@ -19,8 +19,9 @@ from aristotype.models._crystals import crystals_of
 from aristotype.models.blocks import NUM_FEATURES, choose, is_polar, primitive_multiplicities, site_features, uniforms
 from aristotype.models.wyckoff_augen._arrays import ball_volumes, cell_features, fixed_points, own_distances, told
 from aristotype.models.wyckoff_augen._choices import choices
-from aristotype.models.wyckoff_augen._grids import divisions, grid, spread
+from aristotype.models.wyckoff_augen._grids import divisions
 from aristotype.models.wyckoff_augen._network import Placed
+from aristotype.models.wyckoff_augen._points import A_TRY, Point, draw_points
 from aristotype.models.wyckoff_augen._rules import STOP, Written, start
 from aristotype.models.wyckoff_augen._sequences import in_shapes
 from aristotype.models.wyckoff_augen._surroundings import FAR, Surroundings
@@ -38,8 +39,6 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 _CELL, _SITE = 41, 1024
 """Purposes of random numbers; a site's is `_SITE` and its place."""
-_A_TRY = 7
-"""Random numbers of a draw of coordinates: a node, and two for each parameter."""
 
 
 class Drawing:
@@ -108,7 +107,7 @@ class Drawing:
     def _site(self, site: int, at: Written, rows: Ints, about: Tensor) -> tuple[Written, Ints]:
         """Draws one site of the rows that go on; returns where they stand and which go on after it."""
         device = about.device
-        random = uniforms(self.seed, self.rows[rows], _SITE + site, 2 + _A_TRY * self.tries.sites)
+        random = uniforms(self.seed, self.rows[rows], _SITE + site, 2 + A_TRY * self.tries.sites)
         uniform = torch.from_numpy(random).to(device)
         group = torch.from_numpy(self.group[rows]).to(device)
         state = self.network.read(about[rows], self._there(rows, site, device))[:, -1]
@@ -162,41 +161,36 @@ class Drawing:
         elements = torch.from_numpy(self.elements[rows, : site + 1]).to(state.device)
         kinds = self.network.kinds(group, letters, elements)
         polar = is_polar(self.group[rows].astype(np.int16))
+        points: dict[int, Point] = {}
         for place, row in enumerate(rows.tolist()):
             number, letter = int(self.group[row]), int(self.letters[row, site])
-            freedom = space_group(number).positions[letter].freedom
             held = bool(polar[place]) and site == 0
             sizes = divisions(number, letter, self.lattice[row], anchored=held)
-            free = np.zeros(freedom)
             if sizes:
-                free = self._draw(row, site, sizes, held, state[place], kinds[place], random[place].reshape(-1, _A_TRY))
-            self._put(row, site, letter, free)
-
-    def _draw(
-        self, row: int, site: int, sizes: tuple[int, ...], held: bool, state: Tensor, kinds: Tensor, random: Floats
-    ) -> Floats:
-        """Parameters of one site, drawn again while it is too close to something."""
-        number, letter = int(self.group[row]), int(self.letters[row, site])
-        found = grid(number, letter, sizes, held)
-        freedom = space_group(number).positions[letter].freedom
-        around = self.around[row]
-        distances, own = around.distances(letter, found.free(freedom))
-        logits = self.network.node_logits(
-            state[None],
-            kinds[None, site],
-            kinds[None, :site],
-            torch.zeros(len(own), dtype=torch.long, device=state.device),
-            *[torch.from_numpy(a.astype(np.float32)).to(state.device) for a in (found.features, distances, own)],
+                radius = self.radius[self.elements[row, : site + 1]]
+                points[place] = Point(
+                    number=number,
+                    letter=letter,
+                    held=held,
+                    sizes=sizes,
+                    around=self.around[row],
+                    placed=radius[:-1],
+                    radius=float(radius[-1]),
+                    random=random[place].reshape(-1, A_TRY),
+                    free=np.zeros(space_group(number).positions[letter].freedom),
+                )
+        there = torch.tensor(list(points), dtype=torch.long, device=state.device)
+        draw_points(
+            self.network, list(points.values()), state[there], kinds[there, site], kinds[there, :site], self.tries
         )
-        law = torch.log_softmax(logits, dim=0).expand(len(random), -1)
-        nodes = choose(law, torch.from_numpy(random[:, 0]).to(state.device)).cpu().numpy()
-        written = spread(found, nodes, random[:, 1 : 1 + 2 * len(sizes)].reshape(len(random), len(sizes), 2))
-        points = np.zeros((len(random), freedom))
-        points[:, found.axes] = written
-        radius = self.radius[self.elements[row, : site + 1]]
-        best, attempt = self.tries.first_that_fits(around, letter, points, radius[:-1], radius[-1])
-        self.again[row] += attempt
-        return points[best] if held else in_shapes(number, letter, points[best : best + 1])[1][0]
+        for place, row in enumerate(rows.tolist()):
+            number, letter = int(self.group[row]), int(self.letters[row, site])
+            free = np.zeros(space_group(number).positions[letter].freedom)
+            if place in points:
+                drawn = points[place]
+                self.again[row] += drawn.again
+                free = drawn.free if drawn.held else in_shapes(number, letter, drawn.free[None])[1][0]
+            self._put(row, site, letter, free)
 
     def _put(self, row: int, site: int, letter: int, free: Floats) -> None:
         number, around = int(self.group[row]), self.around[row]

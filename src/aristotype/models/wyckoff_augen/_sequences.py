@@ -88,6 +88,11 @@ def descriptions_of(table: CrystalTable) -> Descriptions:
     return found.take(kept)
 
 
+def first_of_each(found: Descriptions) -> Descriptions:
+    """The first description of each crystal, the same whichever was given."""
+    return found.take(np.unique(found.owner, return_index=True)[1])
+
+
 def runs_of(genes: GeneBatch) -> list[list[list[int]]]:
     """For each gene the places of sites that may change places: sets of one kind, without the site on the origin."""
     polar = is_polar(genes.space_group)

@@ -17,18 +17,33 @@ from aristotype.symmetry import NUM_GROUPS
 class SpaceNetwork(nn.Module):
     """Sets of elements given groups, and groups given sets."""
 
-    def __init__(self, elements: tuple[int, ...], width: int, element_width: int, most: int) -> None:
-        """`most` is the largest number of elements of a set."""
+    def __init__(
+        self, elements: tuple[int, ...], width: int, element_width: int, most: int, *, one_hot: bool = False
+    ) -> None:
+        """Fresh weights.
+
+        Args:
+            elements: vocabulary.
+            width: of hidden vectors.
+            element_width: of an element's vector.
+            most: largest number of elements of a set.
+            one_hot: whether groups are told sets by a number for each element, as in the paper, not by their vectors.
+        """
         super().__init__()
-        self.most = most
+        self.most, self.one_hot = most, one_hot
         self.groups = SiteEmbedding(width)
         self.elements = ElementEmbedding(elements, element_width)
         self.chosen = nn.Sequential(nn.Linear(element_width, width), nn.GELU(), nn.Linear(width, width))
         self.next = nn.Sequential(nn.Linear(2 * width + 1, 2 * width), nn.GELU(), nn.Linear(2 * width, element_width))
         self.bias = nn.Parameter(torch.zeros(len(elements)))
         self.end = nn.Linear(2 * width + 1, 1)
+        if not one_hot:
+            self.members = nn.Sequential(nn.Linear(element_width, width), nn.GELU(), nn.Linear(width, width))
         self.to_group = nn.Sequential(
-            nn.Linear(len(elements) + 1, 2 * width), nn.GELU(), nn.Linear(2 * width, 2 * width), nn.GELU()
+            nn.Linear((len(elements) if one_hot else width) + 1, 2 * width),
+            nn.GELU(),
+            nn.Linear(2 * width, 2 * width),
+            nn.GELU(),
         )
         self.group_out = nn.Linear(2 * width, NUM_GROUPS)
 
@@ -69,5 +84,6 @@ class SpaceNetwork(nn.Module):
     def log_groups(self, space: Tensor) -> Tensor:
         """(n, 231) log p(group | space) for sets (n, E); that of the number 0 is -inf."""
         members = space.to(self.bias.dtype)
-        hidden = self.to_group(torch.cat([members, members.sum(dim=1, keepdim=True) / 4.0], dim=1))
+        told = members if self.one_hot else members @ self.members(self.elements())
+        hidden = self.to_group(torch.cat([told, members.sum(dim=1, keepdim=True) / 4.0], dim=1))
         return functional.pad(functional.log_softmax(self.group_out(hidden), dim=1), (1, 0), value=-torch.inf)

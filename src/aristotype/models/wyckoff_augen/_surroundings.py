@@ -24,7 +24,8 @@ class Surroundings:
         """An empty crystal of a space group, with a cell (6,) in Angstrom and degrees."""
         self.number = number
         vectors = primitive_vectors(number)
-        cell = vectors @ cell_matrix(lattice)
+        self.conventional = cell_matrix(lattice)
+        cell = vectors @ self.conventional
         change = reduce_cells(cell[None])[0]
         self.cell = change @ cell
         self.into = np.linalg.inv(change @ vectors)

@@ -14,7 +14,7 @@ from aristotype.errors import InputError
 from aristotype.models._crystal_source import CrystalSource
 from aristotype.models._fitting import SITES_A_ROW, card_with_figures, fresh_weights, refuse_longer, validation_rows
 from aristotype.models.wyckoff_augen._base import AugenModel
-from aristotype.models.wyckoff_augen._sequences import descriptions_of, some_order
+from aristotype.models.wyckoff_augen._sequences import descriptions_of, first_of_each, some_order
 from aristotype.training import TrainingConfig, TrainingResult, train
 
 
@@ -73,12 +73,13 @@ def _fit(
             f"the cell {learnt.lattice[outside[0]].round(3).tolist()} of training crystal "
             f"{int(learnt.owner[outside[0]])} is outside the range of those that this model draws; leave it out"
         )
+    learnt = first_of_each(learnt) if fitted.config.first_only else learnt
     make = fitted.batches(learnt, training.seed)
     source = CrystalSource(learnt, make, tokens=int(training.batch_size * SITES_A_ROW), seed=training.seed)
     val_crystals = val_crystals.take(np.flatnonzero(val_crystals.genes().num_sites <= most))
     rows = validation_rows(val_crystals.genes(), fitted.config.elements, max_validation)
     descriptions = descriptions_of(val_crystals.take(rows))
-    descriptions = descriptions.take(np.unique(descriptions.owner, return_index=True)[1])
+    descriptions = first_of_each(descriptions)
     covered = np.flatnonzero(fitted.covers(descriptions))
     descriptions, judged = descriptions.take(covered), val_crystals.take(rows[covered])
     if not len(covered):

@@ -26,6 +26,7 @@ class PaperConfig:
     gradient_factor: float = 0.3  # of gradients of cells, letters, elements and ends
     concentration: float = 1.0001  # of the Dirichlet prior of the weights of mixtures
     z_loss: float = 1e-4  # of squared logarithms of normalisers
+    first_only: bool = True  # learn the first description of each crystal, not one of all, drawn anew each epoch
     elements: tuple[int, ...] = ()  # vocabulary, atomic numbers in increasing order
     max_sites: int = 0  # most sites of a crystal; 0 stands for those of the data
     group_smoothing: float = 0.001  # share of p(space group) spread evenly over all 230

@@ -49,6 +49,7 @@ _SLOWED = ("cell", "letters", "elements")
 class WyckoffAugenPaper(AugenModel):
     """The model of crystals of family WyckoffAUGen, configuration `paper`."""
 
+    one_hot_spaces = True
     variant = "paper"
     config_type = PaperConfig
     config: PaperConfig

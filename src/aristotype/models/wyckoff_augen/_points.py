@@ -1,0 +1,160 @@
+"""Draws where sites are: a node of the grid, a fine point around it, a point next to that; many crystals at a time."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from aristotype.models.wyckoff_augen._grids import FINER, Grid, grid, spread
+from aristotype.models.wyckoff_augen._tries import Tries, closeness
+from aristotype.symmetry import space_group
+
+if TYPE_CHECKING:
+    from aristotype.models.wyckoff_augen._network import AugenNetwork, Wanted
+    from aristotype.models.wyckoff_augen._surroundings import Surroundings
+
+Flags = NDArray[np.bool_]
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+Reals = NDArray[np.floating]
+A_TRY = 8
+"""Random numbers of a draw: a node, a fine point, and two for each parameter."""
+
+
+@dataclass
+class Point:
+    """One site to draw; `free`, `again` and `ratio` are what was drawn best."""
+
+    number: int
+    letter: int
+    held: bool  # whether it holds the origin of a polar group
+    sizes: tuple[int, ...]  # of its grid
+    around: Surroundings
+    placed: Floats  # (sites,) covalent radii of what is there
+    radius: float  # and its own
+    random: Floats  # (tries, A_TRY)
+    free: Floats  # (freedom,)
+    again: int = 0
+    ratio: float = -1.0
+
+    @property
+    def grid(self) -> Grid:
+        """What its density lives on."""
+        return grid(self.number, self.letter, self.sizes, self.held)
+
+    def possible(self, near: Floats, own: Floats, reach: int, closest: float) -> Flags:
+        """(k,) which points something far enough from everything may be drawn around; all if none.
+
+        Args:
+            near: (k, sites) Angstrom to what is there.
+            own: (k,) and to their own images.
+            reach: how far from a point what is drawn around it is along each parameter, in fine divisions.
+            closest: smallest distance that fits, over the sum of the radii.
+        """
+        found = self.grid
+        position = space_group(self.number).positions[self.letter]
+        steps = position.linear.T[list(found.axes)] @ self.around.conventional
+        away = reach * float((np.linalg.norm(steps, axis=1) / (FINER * np.array(self.sizes))).sum())
+        fits = (near + away >= closest * (self.placed + self.radius)).all(axis=1)
+        fits &= own + 2.0 * away >= closest * 2.0 * self.radius
+        return np.asarray(fits if fits.any() else ~fits)
+
+    def take(self, written: Floats, attempt: int, tries: Tries) -> bool:
+        """Keeps written parameters if they fit better than those before; whether another try is due."""
+        free = np.zeros_like(self.free)
+        free[list(self.grid.axes)] = written
+        near, own = self.around.distances(self.letter, free[None])
+        ratio = closeness(near[0], float(own[0]), self.placed, self.radius)
+        self.again = attempt
+        if ratio > self.ratio:
+            self.free, self.ratio = free, ratio
+        return ratio < tries.closest and attempt + 1 < tries.sites
+
+
+def draw_points(
+    network: AugenNetwork, points: list[Point], state: Tensor, kind: Tensor, placed: Tensor, tries: Tries
+) -> None:
+    """Draws sites in place, again while they are too close to something.
+
+    Args:
+        network: whose densities they follow.
+        points: T sites of as many crystals.
+        state: (T, width) before each site.
+        kind: (T, width) its letter and element.
+        placed: (T, S, width) letter and element of what is there.
+        tries: how often, and what is too close.
+    """
+    if not points:
+        return
+    grids = [point.grid for point in points]
+    frees = [found.free(len(point.free)) for found, point in zip(grids, points, strict=True)]
+    features: list[Reals] = [found.features for found in grids]
+    reach = [int(np.abs(found.offsets).max()) + 1 for found in grids]
+    everyone = np.arange(len(points))
+    laws = _laws(network.nodes, points, frees, features, reach, tries, everyone, state, kind, placed)
+    nodes = [_choose(law, point.random[:, 0]) for law, point in zip(laws, points, strict=True)]
+    waiting = everyone
+    for attempt in range(tries.sites):
+        some = [points[index] for index in waiting.tolist()]
+        chosen = [nodes[index][attempt : attempt + 1] for index in waiting.tolist()]
+        frees = [point.grid.around(node, len(point.free))[0] for point, node in zip(some, chosen, strict=True)]
+        features = [point.grid.around_features(node)[0] for point, node in zip(some, chosen, strict=True)]
+        laws = _laws(network.fine, some, frees, features, [1] * len(some), tries, waiting, state, kind, placed)
+        more = []
+        for point, node, law in zip(some, chosen, laws, strict=True):
+            random = point.random[attempt : attempt + 1]
+            offset = _choose(law, random[:, 1])
+            uniform = random[:, 2 : 2 + 2 * len(point.sizes)].reshape(1, -1, 2)
+            more.append(point.take(spread(point.grid, node, offset, uniform)[0], attempt, tries))
+        waiting = waiting[more]
+        if not len(waiting):
+            return
+
+
+def _laws(
+    wanted: Wanted,
+    points: list[Point],
+    frees: list[Floats],
+    features: list[Reals],
+    reach: list[int],
+    tries: Tries,
+    rows: Ints,
+    state: Tensor,
+    kind: Tensor,
+    placed: Tensor,
+) -> list[Floats]:
+    """Probabilities of the parameters (k, freedom) that each site may take; `rows` of state, kind and placed.
+
+    What would be drawn again whatever comes after is left out: the same draws with fewer tries.
+    """
+    found = [point.around.distances(point.letter, free) for point, free in zip(points, frees, strict=True)]
+    sizes = [len(free) for free in frees]
+    device = state.device
+    arrays = [np.concatenate(part).astype(np.float32) for part in (features, *zip(*found, strict=True))]
+    which = torch.from_numpy(rows).to(device)
+    logits = wanted(
+        state[which],
+        kind[which],
+        placed[which],
+        torch.from_numpy(np.repeat(np.arange(len(points)), sizes)).to(device),
+        *[torch.from_numpy(array).to(device) for array in arrays],
+    )
+    parts = np.split(logits.double().cpu().numpy(), np.cumsum(sizes)[:-1])
+    out = []
+    for part, point, (near, own), away in zip(parts, points, found, reach, strict=True):
+        weight = np.where(point.possible(near, own, away, tries.closest), part, -np.inf)
+        weight = np.exp(weight - weight.max())
+        out.append(weight / weight.sum())
+    return out
+
+
+def _choose(law: Floats, uniform: Floats) -> Ints:
+    """(n,) indices drawn from probabilities (k,); one of probability zero never comes."""
+    total = np.cumsum(law)
+    last = int(np.flatnonzero(law)[-1])
+    return np.minimum(np.searchsorted(total, uniform * total[-1], side="right"), last)
