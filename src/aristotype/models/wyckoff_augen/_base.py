@@ -30,6 +30,7 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 FAMILY = "wyckoff-augen"
 _ROWS_A_BLOCK = 64
+_ATTEMPT = 1 << 48  # attempts of a row draw from streams this far apart
 
 
 class AugenModel(CountedModel, ABC):
@@ -100,10 +101,10 @@ class AugenModel(CountedModel, ABC):
     def stream(self, conditions: Conditions | None = None, *, seed: int, score: bool = False) -> Iterator[CrystalTable]:
         """Endless tables of crystals in row order; row i depends on (seed, i) alone.
 
-        Columns: `closest` (smallest distance of two atoms over the sum of their covalent radii) and `site_draws` (sites
-        drawn again because they overlapped). Where space groups are asked for they are drawn first, from p(group)
-        restricted to them, and elements given them; where elements alone are asked for these come first. Without either
-        both ways are taken alike.
+        Columns: `closest` (smallest distance of two atoms over the sum of their covalent radii), `site_draws` (sites
+        drawn again because they overlapped) and `crystal_draws` (crystals drawn for one because others did). Where
+        space groups are asked for they are drawn first, from p(group) restricted to them, and elements given them;
+        where elements alone are asked for these come first. Without either both ways are taken alike.
 
         Args:
             conditions: all but a partial crystal. Letters and elements are those that can still be completed; a formula
@@ -124,11 +125,31 @@ class AugenModel(CountedModel, ABC):
     def _blocks(self, spaces: Spaces, seed: int, score: bool) -> Iterator[CrystalTable]:
         for start in count(0, _ROWS_A_BLOCK):
             rows = np.arange(start, start + _ROWS_A_BLOCK)
-            table = self.draw(*spaces.draw(seed, rows), seed, rows, spaces.limits)
+            table = self._without_overlaps(*spaces.draw(seed, rows), seed, rows, spaces.limits)
             table = table.with_columns(
                 {"model": pa.array([self.name] * len(table)), "log_prob": pa.array([None] * len(table), pa.float64())}
             )
             yield self.scored(table) if score else table
+
+    def _without_overlaps(
+        self, group: Ints, space: NDArray[np.bool_], seed: int, rows: Ints, limits: Mapping[int, Limit]
+    ) -> CrystalTable:
+        """`draw`, again where atoms overlap; of several that do what is furthest from it, in column `crystal_draws`."""
+        table = self.draw(group, space, seed, rows, limits)
+        ids, draws = table.ids, np.ones(len(rows), np.int64)
+        for attempt in range(1, self.tries.crystals):
+            close = np.flatnonzero(table.column("closest").to_numpy() < self.tries.closest)
+            if not len(close):
+                break
+            again = self.draw(group[close], space[close], seed, rows[close] + attempt * _ATTEMPT, limits)
+            better = again.column("closest").to_numpy() > table.column("closest").to_numpy()[close]
+            places = np.arange(len(rows))
+            places[close[better]] = len(rows) + np.flatnonzero(better)
+            sites = table.column("site_draws").to_numpy().copy()
+            sites[close] += again.column("site_draws").to_numpy()
+            draws[close] += 1
+            table = CrystalTable.concatenate([table, again]).take(places).with_columns(id=ids, site_draws=sites)
+        return table.with_columns(crystal_draws=draws)
 
     def scored(self, table: CrystalTable) -> CrystalTable:
         """A table of crystals with their `log_prob`."""

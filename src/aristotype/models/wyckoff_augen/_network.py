@@ -48,6 +48,7 @@ class Placed:
     """What is there of n crystals, S sites each."""
 
     group: Tensor  # (n,)
+    space: Tensor  # (n, E) bool
     wyckoffs: Tensor  # (n, S)
     elements: Tensor  # (n, S) indices in the vocabulary
     cell_features: Tensor  # (n, 12)
@@ -63,7 +64,6 @@ class Batch(Placed):
     M of the nodes have the point of their site around them, with P fine points together.
     """
 
-    space: Tensor  # (n, E) bool
     cell: Tensor  # (n, 6) points of the box
     acute: Tensor  # (n,) bool
     letters_allowed: Tensor  # (n, S + 1, 28) bool
@@ -116,6 +116,7 @@ class AugenNetwork(nn.Module):
         self.cell_in = nn.Sequential(nn.Linear(CELL_FEATURES, width), nn.GELU(), nn.Linear(width, width))
         self.factors_in = nn.Linear(NUM_FEATURES, width)
         self.told_in = nn.Sequential(nn.Linear(TOLD, width), nn.GELU(), nn.Linear(width, width))
+        self.waiting_in = nn.Sequential(nn.Linear(config.element_width, width), nn.GELU(), nn.Linear(width, width))
         self.near = nn.Linear(shells, config.heads)
         self.layers = nn.ModuleList(Layer(width, config.heads, config.dropout) for _ in range(config.layers))
         self.norm = nn.LayerNorm(width)
@@ -157,7 +158,7 @@ class AugenNetwork(nn.Module):
         start = about + self.cell_in(there.cell_features)
         placed = self.kinds(there.group, there.wyckoffs, there.elements)
         x = torch.cat([start[:, None], placed + self.factors_in(there.factors)], dim=1)
-        x = self.drop(x + self.told_in(there.told))
+        x = self.drop(x + self.told_in(there.told) + self.waiting_in(self.waiting(there)))
         length = x.shape[1]
         bias = x.new_zeros(len(x), self.config.heads, length, length)
         bias[:, :, 1:, 1:] = self.near(shells(there.pairs)).permute(0, 3, 1, 2)
@@ -166,6 +167,12 @@ class AugenNetwork(nn.Module):
         for layer in self.layers:
             x = layer(x, causal=False, mask=bias)
         return self.norm(x)
+
+    def waiting(self, there: Placed) -> Tensor:
+        """(n, S + 1, element_width) elements of the space that have not come, before each site and after the last."""
+        seen = functional.one_hot(there.elements, there.space.shape[1]).cumsum(dim=1) > 0
+        left = there.space[:, None] & ~functional.pad(seen, (0, 0, 1, 0))
+        return left.to(self.element_bias.dtype) @ self.elements()
 
     def kinds(self, group: Tensor, wyckoffs: Tensor, elements: Tensor) -> Tensor:
         """(n, S, width) letters and elements of sites."""

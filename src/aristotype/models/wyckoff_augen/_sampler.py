@@ -145,6 +145,7 @@ class Drawing:
     def _there(self, rows: Ints, site: int, device: torch.device) -> Placed:
         arrays = {
             "group": self.group[rows],
+            "space": self.space[rows],
             "wyckoffs": self.letters[rows, :site],
             "elements": self.elements[rows, :site],
             "cell_features": cell_features(self.cell[rows], self.lattice[rows]),
