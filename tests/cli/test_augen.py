@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from aristotype.crystal import CrystalTable, formulas
+from aristotype.evaluate import geometry
 from aristotype.models import load
 
 from .test_crystalformer import BRIEF, _own_cache, crystals_file  # noqa: F401 (fixtures)
@@ -41,6 +42,15 @@ def test_a_model_is_trained_continued_and_drawn_from(family, invoke, crystals_fi
     assert result.exit_code == 0, result.output
     salts = CrystalTable.read(tmp_path / "salts" / "crystals.parquet")
     assert formulas(salts.genes()) == ["LiCl", "LiCl"]
+    best = ["--best-of", "4", "--best-by", "density", "-n", "2", "--keep-forced"]
+    result = invoke("generate", "--model", out / "best", *best, "--out", tmp_path / "dense")
+    assert result.exit_code == 0, result.output
+    dense = CrystalTable.read(tmp_path / "dense" / "crystals.parquet")
+    np.testing.assert_allclose(dense.column("reward").to_numpy(), geometry(dense).density)
+    told = json.loads((tmp_path / "dense" / "summary.json").read_text())
+    assert (told["best_of"], told["best_by"]) == (4, "density")
+    unknown = invoke("generate", "--model", out / "best", *best[:3], "taste", "--out", tmp_path / "no")
+    assert unknown.exit_code == 2 and "there is no reward 'taste'" in " ".join(unknown.stderr.split())
     refused = invoke("generate", "--model", out / "best", "--formula", "UO2", "-n", "1", "--out", tmp_path / "no")
     assert refused.exit_code == 2
     assert "element 92 is required" in " ".join(refused.stderr.split())
