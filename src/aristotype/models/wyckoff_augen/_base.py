@@ -163,6 +163,12 @@ class AugenModel(CountedModel, ABC):
         """
         return first_rows(self.stream(conditions, seed=seed, score=score), n, "crystals")
 
+    def without_redraws(self) -> Self:
+        """The same model, which keeps what it draws first, overlaps included: its draws follow `log_prob`."""
+        out = copy.copy(self)
+        out.tries = Tries.none()
+        return out
+
     # Scoring
 
     def log_prob(self, table: CrystalTable) -> NDArray[np.float64]:
