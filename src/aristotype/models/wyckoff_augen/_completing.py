@@ -11,12 +11,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from aristotype.crystal import GeneBatch, centring_orders, out_of_frames
+from aristotype.crystal import GeneBatch, centring_orders, into_frames, out_of_frames
 from aristotype.models.blocks import boxed, uniforms
 from aristotype.models.wyckoff_augen._densities import Along, draw_along, log_densities
 from aristotype.models.wyckoff_augen._known import Known
 from aristotype.models.wyckoff_augen._sampler import Drawing
-from aristotype.models.wyckoff_augen._sequences import in_shapes
+from aristotype.models.wyckoff_augen._sequences import in_shapes, repeats
 from aristotype.models.wyckoff_augen._surroundings import Surroundings
 from aristotype.models.wyckoff_augen._tries import closeness
 
@@ -191,6 +191,9 @@ class Completing(Drawing):
                 free[row, place, : len(own)] = own
         if self.partial.lattice is not None:
             lattice[:] = self.partial.lattice
+        # A crystal of higher symmetry is the same sequence in several frames, and is drawn in each of them.
+        times = repeats(into_frames(self.frames, described, free, lattice))
+        ways = np.array([self._log_ways(row) for row in range(len(self.known))])
         return Candidates(
             letters=described.wyckoffs.astype(np.int64),
             elements=self.elements,
@@ -198,7 +201,7 @@ class Completing(Drawing):
             lattice=lattice,
             closest=np.where(np.isfinite(self.apart), self.apart, self.closest),
             site_draws=self.again,
-            log_weight=self.log_weight + np.array([self._log_ways(row) for row in range(len(self.known))]),
+            log_weight=self.log_weight + ways - np.log(times),
         )
 
     def _log_ways(self, row: int) -> float:
