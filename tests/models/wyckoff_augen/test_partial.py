@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from aristotype.crystal import Conditions, Crystal, PartialCrystal, PropertyTarget, decode
 from aristotype.errors import InfeasibleConditionsError, InputError
+from aristotype.models.blocks import image_maps
 from aristotype.models.wyckoff_augen import Tries
 from aristotype.models.wyckoff_augen._complete import CANDIDATES, Completion, _Chosen
 from aristotype.models.wyckoff_augen._completing import Candidates
@@ -189,6 +190,50 @@ def test_weights_of_each_completion_are_its_density(model):
             assert own.mean() == pytest.approx(expected, abs=4 * error)
 
 
+@pytest.mark.parametrize(
+    ("number", "letters", "known", "lattice"),
+    [
+        (99, (0, 1), 1, (4.0, 4.0, 3.5, 90, 90, 90)),  # the origin is on the site that is not known, or in another
+        (99, (0, 1), 0, (4.0, 4.0, 3.5, 90, 90, 90)),  # frame on the known one
+        (36, (0, 0), 1, (3.5, 4.5, 4.0, 90, 90, 90)),
+    ],
+)
+def test_weights_add_up_to_the_density_of_all_that_may_come(model, number, letters, known, lattice):
+    """The mean weight of candidates of one gene is the integral of its score over the site that is not known."""
+    rng = np.random.default_rng(number)
+    positions, elements = space_group(number).positions, (3, 26)
+    freedoms = [positions[w].freedom for w in letters]
+    own = rng.random(freedoms[known])
+    partial = PartialCrystal(
+        space_group=number, elements=(elements[known],), wyckoffs=(letters[known],), free=tuple(own.tolist()),
+        lattice=lattice,
+    )  # fmt: skip
+    most = sum(positions[w].multiplicity for w in letters) // space_group(number).centring_order
+    asked = Conditions(
+        partial_crystal=partial, num_sites=2, max_atoms=most, allowed_elements=elements, required_elements=elements
+    )
+    found = weighed(model, asked, 800)
+    other = 1 - known
+    wanted = ((found.letters[:, :2] == letters[other]) & (found.elements[:, :2] == 2 * other)).any(axis=1)
+    top = found.log_weight.max()
+    weight = np.exp(found.log_weight - top) * wanted
+    # Points of the circles of its parameters, which hold every site as often as it has images.
+    points = rng.permuted((np.arange(300)[:, None] + rng.random((300, freedoms[other]))) / 300, axis=0)
+    crystals = []
+    for row, point in enumerate(points):
+        free = (own, point) if known == 0 else (point, own)
+        crystals.append(
+            Crystal(
+                space_group=number, elements=elements, wyckoffs=letters, free=tuple(np.concatenate(free).tolist()),
+                lattice=lattice, id=str(row),
+            )
+        )  # fmt: skip
+    density = np.exp(model.log_prob(table_of(*crystals)) - top) / len(image_maps(number, letters[other]).linear)
+    errors = [values.std() / np.sqrt(len(values)) for values in (weight, density)]
+    assert max(errors) < 0.2 * density.mean()
+    assert weight.mean() == pytest.approx(density.mean(), abs=4 * float(np.hypot(*errors)))
+
+
 def test_candidates_are_chosen_by_weight_among_those_that_fit():
     rows, log_weight = 20_000, np.log([0.5, 0.2, 0.1, 0.2])
     out = _Chosen(rows, 1)
@@ -235,10 +280,10 @@ def test_other_conditions_hold_too(model):
 def test_targets_hold_too(model):
     """Draws are kept by what a predictor says of their genes, and scored as they are."""
     partial = PartialCrystal.of(some_crystal(62, np.random.default_rng(2)), [0])
-    target = PropertyTarget(property="formation_energy", high=-0.5)
+    target = PropertyTarget(property="formation_energy", high=0.5)
     asked = Conditions(partial_crystal=partial, num_sites=2, max_atoms=12, targets=[target])
     found = model.sample(3, asked, seed=0, score=True)
-    assert found.column("formation_energy").to_numpy().mean() < 0 and found.column("draws").to_numpy().min() >= 1
+    assert found.column("formation_energy").to_numpy().mean() < 0.5 and found.column("draws").to_numpy().min() >= 1
     np.testing.assert_allclose(found.column("log_prob").to_numpy(), model.log_prob(found), atol=1e-3)
     for one in found:
         check_known(one, partial)

@@ -86,13 +86,18 @@ def draw_along(network: AugenNetwork, points: list[Point], state: Tensor, kind: 
         return []
     coarse = log_nodes(network, points, state, kind, placed)
     lines = [_Line(point) for point in points]
-    laws = [np.exp(law) * line.touched.mean(axis=1) for law, line in zip(coarse, lines, strict=True)]
-    nodes = [choose_index(law, point.random[:, 0]) for law, point in zip(laws, points, strict=True)]
+    with np.errstate(divide="ignore"):
+        laws = [law + np.log(line.touched) for law, line in zip(coarse, lines, strict=True)]
+    totals = [_log_sum(law) for law in laws]
+    nodes = [
+        choose_index(np.exp(law - total), point.random[:, 0])
+        for law, total, point in zip(laws, totals, points, strict=True)
+    ]
     several = [np.unique(some, return_inverse=True) for some in nodes]
     shares = log_shares(network, points, [some for some, _ in several], state, kind, placed)
     return [
-        line.drawn(node, share[place], float(law.sum()))
-        for line, node, (_, place), share, law in zip(lines, nodes, several, shares, laws, strict=True)
+        line.drawn(node, share[place], total)
+        for line, node, (_, place), share, total in zip(lines, nodes, several, shares, totals, strict=True)
     ]
 
 
@@ -105,12 +110,12 @@ class _Line:
         self.known, self.polar = np.flatnonzero(~polar), np.flatnonzero(polar)
         self.fine = FINER * np.array(found.sizes, np.int64)
         self._images(found)
-        table = np.zeros(int(self.fine[self.known].prod()))
-        np.add.at(table, self.flat, self.value)
-        fine = FINER * found.nodes[:, None] + found.offsets
-        self.terms = self._flat(fine[..., self.known])  # (M, F)
-        self.touched = table[self.terms]
-        """(M, F) sum of the hats of a node's fine points at the images of the known parameters."""
+        self.table = np.zeros(int(self.fine[self.known].prod()))  # sum of the hats at the images, by fine point
+        np.add.at(self.table, self.flat, self.value)
+        # The same for all nodes along an axis.
+        across, place = np.unique(self._flat(found.nodes[:, self.known]), return_index=True, return_inverse=True)[1:]
+        self.touched = self.table[self.terms(across)].mean(axis=1)[place]
+        """(M,) mean of that over the fine points of each node."""
 
     def _images(self, found: Grid) -> None:
         """Fine points that the known parameters of each image fall between, by hats: `flat`, `value` and `image`."""
@@ -125,6 +130,11 @@ class _Line:
         self.value = value[self.image, corner] * float(fine.prod())
         self.flat = self._flat(low[self.image] + corners[corner])
 
+    def terms(self, node: Ints) -> Ints:
+        """(k, F) places in the table of the fine points of nodes (k,)."""
+        found = self.point.grid
+        return self._flat((FINER * found.nodes[node, None] + found.offsets)[..., self.known])
+
     def _flat(self, steps: Ints) -> Ints:
         """(...) places in the table of fine points with known coordinates (..., known axes)."""
         out = np.zeros(steps.shape[:-1], np.int64)
@@ -132,27 +142,27 @@ class _Line:
             out = out * size + steps[..., axis] % size
         return out
 
-    def drawn(self, node: Ints, log_share: Floats, total: float) -> Along:
+    def drawn(self, node: Ints, log_share: Floats, log_total: float) -> Along:
         """One draw around each node (k,), with the log-probabilities (k, F) of its fine points.
 
-        `total` is that which the laws of nodes add up to.
+        `log_total` is the log of what the weights of nodes, by what is touched of them, add up to.
         """
         found, random = self.point.grid, self.point.random
         free = np.tile(self.point.free, (len(node), 1))
+        places = self.terms(node)
         with np.errstate(divide="ignore"):
-            terms = log_share + np.log(self.touched[node])
+            terms = log_share + np.log(self.table[places])
         largest = terms.max(axis=1, keepdims=True)
         weight = np.exp(terms - largest)
-        for row, (own, law) in enumerate(zip(node.tolist(), weight, strict=True)):
+        for row, (place, law) in enumerate(zip(places, weight, strict=True)):
             offset = choose_index(law, random[row : row + 1, 1])
-            here = np.flatnonzero(self.flat == self.terms[own, offset[0]])
+            here = np.flatnonzero(self.flat == place[offset[0]])
             image = self.image[here[choose_index(self.value[here], random[row : row + 1, 7])[0]]]
             uniform = np.full((1, len(self.fine), 2), 0.5)
             uniform[0, self.polar] = random[row, 2 : 2 + 2 * len(self.polar)].reshape(-1, 2)
             written = spread(found, node[row : row + 1], offset, uniform)[0]
             free[row, self.polar] = (written - found.shift[image] / GRID)[self.polar] % 1.0
-        mean = self.touched[node].mean(axis=1)
-        return Along(free, largest[:, 0] + np.log(total * weight.sum(axis=1) / mean))
+        return Along(free, log_total + largest[:, 0] + np.log(weight.sum(axis=1) / self.touched[node]))
 
 
 def _log_sum(values: Floats) -> float:
