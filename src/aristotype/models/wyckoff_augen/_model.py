@@ -21,9 +21,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from aristotype.crystal import CrystalTable
+from aristotype.crystal import Conditions, CrystalTable
 from aristotype.models.wyckoff_augen._base import FAMILY, AugenModel
 from aristotype.models.wyckoff_augen._batches import maker_of_batches
+from aristotype.models.wyckoff_augen._complete import Completion
 from aristotype.models.wyckoff_augen._config import WyckoffAugenConfig
 from aristotype.models.wyckoff_augen._limits import Limit
 from aristotype.models.wyckoff_augen._network import AugenNetwork, Batch
@@ -68,3 +69,7 @@ class WyckoffAugen(AugenModel):
     ) -> CrystalTable:
         """Crystals by `Drawing`, with the columns `closest` and `site_draws`."""
         return Drawing(self, group, space, seed, rows, limits).run()
+
+    def completion(self, conditions: Conditions) -> Completion:
+        """What draws crystals around a partial crystal (see `AugenModel`)."""
+        return Completion(self, conditions)
