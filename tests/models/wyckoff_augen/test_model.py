@@ -103,6 +103,7 @@ def test_second_tries_bring_closer_atoms_apart(model):
     draws, closest = tried.column("crystal_draws").to_numpy(), tried.column("closest").to_numpy()
     assert draws.max() > 1 and (draws[closest < again.tries.closest] == again.tries.crystals).all()
     assert (free.column("crystal_draws").to_numpy() == 1).all() and tried.ids == free.ids
+    assert tried.genes().legal().all()
     # Group and elements are those of the first draw.
     assert (tried.space_group == free.space_group).all()
     assert (again.members(tried.genes()) == again.members(free.genes())).all()

@@ -92,11 +92,19 @@ class AugenModel(CountedModel, ABC):
 
     @abstractmethod
     def draw(
-        self, group: Ints, space: NDArray[np.bool_], seed: int, rows: Ints, limits: Mapping[int, Limit]
+        self,
+        group: Ints,
+        space: NDArray[np.bool_],
+        seed: int,
+        rows: Ints,
+        limits: Mapping[int, Limit],
+        *,
+        gives_up: bool = False,
     ) -> CrystalTable:
         """Crystals of groups (n,) and spaces of elements (n, E), from the random streams with these numbers (n,).
 
-        `limits` is what is asked for besides, by space group.
+        `limits` is what is asked for besides, by space group. With `gives_up` a crystal may end with its first site
+        that is too close to something: it is no crystal then, and its `closest` says so.
         """
 
     def completion(self, conditions: Conditions) -> Completes:
@@ -168,22 +176,24 @@ class AugenModel(CountedModel, ABC):
     def _without_overlaps(
         self, group: Ints, space: NDArray[np.bool_], seed: int, rows: Ints, limits: Mapping[int, Limit]
     ) -> CrystalTable:
-        """`draw`, again where atoms overlap; of several that do what is furthest from it, in column `crystal_draws`."""
-        table = self.draw(group, space, seed, rows, limits)
-        ids, draws = table.ids, np.ones(len(rows), np.int64)
-        for attempt in range(1, self.tries.crystals):
-            close = np.flatnonzero(table.column("closest").to_numpy() < self.tries.closest)
-            if not len(close):
+        """`draw`, up to `tries.crystals` times where atoms overlap, as the column `crystal_draws` tells."""
+        parts, places, left = [], [], np.arange(len(rows))
+        sites, draws = np.zeros(len(rows), np.int64), np.zeros(len(rows), np.int64)
+        for attempt in range(self.tries.crystals):
+            last = attempt + 1 == self.tries.crystals
+            streams = rows[left] + attempt * _ATTEMPT
+            table = self.draw(group[left], space[left], seed, streams, limits, gives_up=not last)
+            sites[left] += table.column("site_draws").to_numpy()
+            draws[left] += 1
+            done = np.flatnonzero((table.column("closest").to_numpy() >= self.tries.closest) | last)
+            parts.append(table.take(done))
+            places.append(left[done])
+            left = np.delete(left, done)
+            if not len(left):
                 break
-            again = self.draw(group[close], space[close], seed, rows[close] + attempt * _ATTEMPT, limits)
-            better = again.column("closest").to_numpy() > table.column("closest").to_numpy()[close]
-            places = np.arange(len(rows))
-            places[close[better]] = len(rows) + np.flatnonzero(better)
-            sites = table.column("site_draws").to_numpy().copy()
-            sites[close] += again.column("site_draws").to_numpy()
-            draws[close] += 1
-            table = CrystalTable.concatenate([table, again]).take(places).with_columns(id=ids, site_draws=sites)
-        return table.with_columns(crystal_draws=draws)
+        table = CrystalTable.concatenate(parts).take(np.argsort(np.concatenate(places)))
+        ids = [f"{self.name}-{row}" for row in rows.tolist()]
+        return table.with_columns(id=ids, site_draws=sites, crystal_draws=draws)
 
     def scored(self, table: CrystalTable) -> CrystalTable:
         """A table of crystals with their `log_prob`."""

@@ -65,10 +65,17 @@ class WyckoffAugen(AugenModel):
         return maker_of_batches(learnt, self.vocabulary_index, self.config.max_sites, seed)
 
     def draw(
-        self, group: Ints, space: NDArray[np.bool_], seed: int, rows: Ints, limits: Mapping[int, Limit]
+        self,
+        group: Ints,
+        space: NDArray[np.bool_],
+        seed: int,
+        rows: Ints,
+        limits: Mapping[int, Limit],
+        *,
+        gives_up: bool = False,
     ) -> CrystalTable:
         """Crystals by `Drawing`, with the columns `closest` and `site_draws`."""
-        return Drawing(self, group, space, seed, rows, limits).run()
+        return Drawing(self, group, space, seed, rows, limits, gives_up=gives_up).run()
 
     def completion(self, conditions: Conditions) -> Completion:
         """What draws crystals around a partial crystal (see `AugenModel`)."""

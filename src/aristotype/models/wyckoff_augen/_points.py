@@ -41,6 +41,8 @@ class Point:
     free: Floats  # (freedom,)
     again: int = 0
     ratio: float = -1.0
+    hopeless: bool = False  # whether all that was looked at last is too close to something
+    boxed_in: bool = False  # whether there is no place for it at all
     later: Surroundings | None = None  # known sites that the network is not told yet, which are kept away from too
     later_radii: Floats = field(default_factory=lambda: np.zeros(0))  # (sites to come,)
 
@@ -75,7 +77,8 @@ class Point:
         away = reach * float((np.linalg.norm(steps, axis=1) / (FINER * np.array(self.sizes))).sum())
         fits = (near + away >= closest * (self.radii + self.radius)).all(axis=1)
         fits &= own + 2.0 * away >= closest * 2.0 * self.radius
-        return np.asarray(fits if fits.any() else ~fits)
+        self.hopeless = not fits.any()
+        return np.asarray(~fits if self.hopeless else fits)
 
     def take(self, written: Floats, attempt: int, tries: Tries) -> bool:
         """Keeps written parameters if they fit better than those before; whether another try is due."""
@@ -86,7 +89,7 @@ class Point:
         self.again = attempt
         if ratio > self.ratio:
             self.free, self.ratio = free, ratio
-        return ratio < tries.closest and attempt + 1 < tries.sites
+        return ratio < tries.closest and attempt + 1 < tries.sites and not self.boxed_in
 
 
 def draw_points(
@@ -110,6 +113,8 @@ def draw_points(
     reach = [int(np.abs(found.offsets).max()) + 1 for found in grids]
     everyone = np.arange(len(points))
     laws = _laws(network.nodes, points, frees, features, reach, tries, everyone, state, kind, placed)
+    for point in points:
+        point.boxed_in = point.hopeless
     nodes = [choose_index(law, point.random[:, 0]) for law, point in zip(laws, points, strict=True)]
     waiting = everyone
     for attempt in range(tries.sites):

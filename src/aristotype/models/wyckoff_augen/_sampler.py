@@ -53,8 +53,14 @@ class Drawing:
         seed: int,
         rows: Ints,
         limits: Mapping[int, Limit],
+        *,
+        gives_up: bool = False,
     ) -> None:
-        """Space groups (n,), spaces (n, E), the numbers (n,) of random streams, and limits by space group."""
+        """Space groups (n,), spaces (n, E), the numbers (n,) of random streams, and limits by space group.
+
+        With `gives_up` a crystal ends with its first site that is too close to something.
+        """
+        self.gives_up = gives_up
         self.limits = limits
         self.model, self.network, self.tries = model, model.network, model.tries
         self.group, self.space, self.seed, self.rows = group, space, seed, rows
@@ -101,6 +107,9 @@ class Drawing:
         while len(rows):
             at, rows = self._site(site, at, rows, about)
             site += 1
+            if self.gives_up:
+                fits = self.closest[rows] >= self.tries.closest
+                at, rows = at.take(fits), rows[fits]
 
     # What a subclass does in another way
 
@@ -147,7 +156,7 @@ class Drawing:
         self.log_weight[rows] += mass
         letters = choose(law, uniform[:, 0])
         more = (letters != STOP).cpu().numpy()
-        at, rows = Written(*(part[more] for part in at)), rows[more]
+        at, rows = at.take(more), rows[more]
         if not len(rows):
             return at, rows
         keep = torch.from_numpy(more).to(device)

@@ -20,7 +20,7 @@ class Tries:
 
     closest: float = 0.72  # smallest distance of two atoms that fits, over the sum of their covalent radii
     sites: int = 16  # draws of a site, at most
-    crystals: int = 8  # draws of a crystal of one group and space of elements, at most
+    crystals: int = 12  # draws of a crystal of one group and space of elements, at most
 
     @staticmethod
     def none() -> Tries:

@@ -98,7 +98,14 @@ class WyckoffAugenPaper(AugenModel):
         return maker_of_batches(learnt, self.vocabulary_index, self.config, seed)
 
     def draw(
-        self, group: Ints, space: NDArray[np.bool_], seed: int, rows: Ints, limits: Mapping[int, Limit]
+        self,
+        group: Ints,
+        space: NDArray[np.bool_],
+        seed: int,
+        rows: Ints,
+        limits: Mapping[int, Limit],
+        *,
+        gives_up: bool = False,
     ) -> CrystalTable:
         """Crystals by `Drawing`, with the columns `closest` and `site_draws`."""
-        return Drawing(self, group, space, seed, rows, limits).run()
+        return Drawing(self, group, space, seed, rows, limits, gives_up=gives_up).run()
