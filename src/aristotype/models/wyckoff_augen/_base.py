@@ -52,14 +52,11 @@ class AugenModel(CountedModel, ABC):
 
     family = FAMILY
     draws_geometry = True
-    one_hot_spaces = False  # see `SpaceNetwork`
 
     def __init__(self, config: Any, train_keys: NDArray[np.uint8] | None = None) -> None:
         """A model with fresh weights; `train_keys` (n, 16) are keys of the training genes, hands merged."""
         super().__init__(config, train_keys)
-        self.space = SpaceNetwork(
-            config.elements, config.width, config.element_width, config.max_sites, one_hot=self.one_hot_spaces
-        )
+        self.space = self.space_network(config)
         self.tries = Tries()
 
     @classmethod
@@ -71,6 +68,10 @@ class AugenModel(CountedModel, ABC):
         return model
 
     # What a configuration is
+
+    def space_network(self, config: Any) -> SpaceNetwork:
+        """A fresh network of spaces of elements."""
+        return SpaceNetwork(config.elements, config.width, config.element_width, config.max_sites)
 
     @abstractmethod
     def log_sequences(self, found: Descriptions, orders: Orders, *, double: bool = False) -> dict[str, Floats]:

@@ -31,6 +31,7 @@ from aristotype.models.wyckoff_augen._network import AugenNetwork, Batch
 from aristotype.models.wyckoff_augen._sampler import Drawing
 from aristotype.models.wyckoff_augen._score import log_sequences
 from aristotype.models.wyckoff_augen._sequences import Descriptions, Orders
+from aristotype.models.wyckoff_augen._space import SpaceNetwork
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -48,6 +49,12 @@ class WyckoffAugen(AugenModel):
         """A model with fresh weights; `train_keys` (n, 16) are keys of the training genes, hands merged."""
         super().__init__(config, train_keys)
         self.network = AugenNetwork(config)
+
+    def space_network(self, config: WyckoffAugenConfig) -> SpaceNetwork:
+        """A fresh network of spaces of elements."""
+        temperatures = config.space_temperature, config.group_temperature
+        sizes = config.elements, config.width, config.element_width, config.max_sites
+        return SpaceNetwork(*sizes, temperatures=temperatures)
 
     def loss(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
         """Negative log-likelihood in nats of one sequence a crystal; of spaces and groups the mean of both orders."""
