@@ -78,7 +78,7 @@ def check_atoms(crystal: Crystal, partial: PartialCrystal) -> None:
             assert np.abs(step - np.rint(step)).max(axis=1).min() < 1e-6
 
 
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=6, deadline=None)
 @given(number=st.one_of(st.sampled_from(POLAR), st.integers(1, 230)), seed=st.integers(0, 10**6), lattice=st.booleans())
 def test_known_sites_stay_where_they_are(number, seed, lattice):
     model, rng = tiny_model(max_sites=4), np.random.default_rng(seed)

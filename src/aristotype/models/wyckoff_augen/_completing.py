@@ -91,7 +91,7 @@ class Completing(Drawing):
         picks = uniforms(self.seed, self.rows[rows], _KNOWN + site, 3)
         drawn: list[int] = []
         given: dict[int, Point] = {}
-        open_: dict[int, Point] = {}
+        floating: dict[int, Point] = {}
         for place, row in enumerate(rows.tolist()):
             known, kind = self.known[row], (int(self.letters[row, site]), int(self.elements[row, site]))
             which = known.take(site, *kind, picks[place, 0])
@@ -105,16 +105,16 @@ class Completing(Drawing):
                 self.put(row, site, kind[0], free)
                 continue
             point.free = free
-            (open_ if floats else given)[place] = point
+            (floating if floats else given)[place] = point
         if drawn:
             super().coordinates(site, rows[drawn], state[drawn], random[drawn])
         told = self.told_of(site, rows, state, list(given))
         self.log_weight[rows[list(given)]] += log_densities(self.network, list(given.values()), *told)
-        told = self.told_of(site, rows, state, list(open_))
-        floating = draw_along(self.network, list(open_.values()), *told)
+        told = self.told_of(site, rows, state, list(floating))
+        moved = draw_along(self.network, list(floating.values()), *told)
         for place, point in given.items():
             self._put_known(int(rows[place]), site, point)
-        for (place, point), along in zip(open_.items(), floating, strict=True):
+        for (place, point), along in zip(floating.items(), moved, strict=True):
             self._settle(int(rows[place]), site, point, along, picks[place, 2])
             self._put_known(int(rows[place]), site, point)
 
