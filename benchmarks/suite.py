@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from benchmarks.augen import augen_nll, augen_speed, augen_table
 from benchmarks.baselines import baselines
+from benchmarks.best import best_of
 from benchmarks.chemistry import chemistry
 from benchmarks.core import Benchmark
 from benchmarks.crystals import crystals_nll, crystals_speed, crystals_validity
@@ -54,6 +55,7 @@ BENCHMARKS: dict[str, Benchmark] = {
     "formula": exact_formula,
     "match": match,
     "crystals": crystals_speed,
+    "best-of": best_of,
     "augen": augen_speed,
     "augen-nll": augen_nll,
     "augen-table": augen_table,
@@ -112,6 +114,7 @@ ON_REQUEST = frozenset(
         "rest-225",
         "chemistry",
         "crystals-temperature",
+        "best-of",
         "augen",
         "augen-nll",
         "augen-table",
