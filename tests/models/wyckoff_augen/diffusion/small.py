@@ -35,7 +35,7 @@ def tiny_model(*, seed: int = 0, **changes: object) -> WyckoffAugenDiffusion:
 
 def frame_and_free(crystal: Crystal) -> tuple[Frame, np.ndarray]:
     """The frame of a crystal and its parameters (S, 3)."""
-    frame = frame_of(crystal.space_group, crystal.wyckoffs, np.array(crystal.lattice), CUTOFF)
+    frame = frame_of(crystal.space_group, crystal.wyckoffs, np.array(crystal.lattice))
     free, start = np.zeros((len(crystal.wyckoffs), 3)), 0
     for site, letter in enumerate(crystal.wyckoffs):
         freedom = space_group(crystal.space_group).positions[letter].freedom

@@ -16,9 +16,9 @@ from tests.models.wyckoff_augen.diffusion.small import tiny_model
 
 SMALLEST = 0.005
 WIDTH = 0.3  # Angstrom, of the law that is known
-LINE = frame_of(2, [8], np.array([4.0, 5.0, 6.0, 80.0, 85.0, 75.0]), 5.0), 3
-AXIS = frame_of(75, [2], np.array([4.0, 4.0, 6.0, 90.0, 90.0, 90.0]), 5.0), 1
-MIRROR = frame_of(47, [20], np.array([4.0, 5.0, 6.0, 90.0, 90.0, 90.0]), 5.0), 2
+LINE = frame_of(2, [8], np.array([4.0, 5.0, 6.0, 80.0, 85.0, 75.0])), 3
+AXIS = frame_of(75, [2], np.array([4.0, 4.0, 6.0, 90.0, 90.0, 90.0])), 1
+MIRROR = frame_of(47, [20], np.array([4.0, 5.0, 6.0, 90.0, 90.0, 90.0])), 2
 """Frames of one site, and its freedom."""
 
 
@@ -39,14 +39,14 @@ def bound_of(frame: Frame, at: np.ndarray, centre: np.ndarray, *, scale: float =
 @pytest.mark.parametrize(("frame", "freedom"), [LINE, MIRROR])
 def test_it_is_tight_for_the_score_of_a_law_and_worse_for_others(frame, freedom):
     rng = np.random.default_rng(1)
-    one, count = joined([frame]), 40_000
+    count = 20_000
     centre = rng.random((1, 3)) * (np.arange(3) < freedom)
     wide = np.full(count, np.sqrt(WIDTH**2 + 2 * SMALLEST**2))  # the law is blurred twice by the smallest noise
     every = joined([frame] * count)
     drawn = shaken(every, np.broadcast_to(centre, (count, 3)), wide, rng.standard_normal((count, 3)))
     for at in (np.broadcast_to(drawn[:1], drawn.shape), np.broadcast_to(drawn[1:2], drawn.shape), drawn):
         exact = -pull(every, np.broadcast_to(centre, at.shape), at, wide).log_density.mean()
-        assert bound_of(frame, at, centre) == pytest.approx(exact, abs=0.15)  # four standard errors of the estimate
+        assert bound_of(frame, at, centre) == pytest.approx(exact, abs=0.2)  # four standard errors of the estimate
     for scale in (0.4, 1.6):
         assert bound_of(frame, drawn, centre, scale=scale) > exact + 0.3
 

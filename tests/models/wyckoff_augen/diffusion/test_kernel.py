@@ -26,7 +26,7 @@ def one_site(number: int, seed: int, most: int = 3) -> tuple[Frames, int, np.ran
     if not moving:
         moving = [space_group(number).positions[-1]]
     position = moving[rng.integers(len(moving))]
-    frame = frame_of(number, [position.index], cell_of(number, rng), 5.0)
+    frame = frame_of(number, [position.index], cell_of(number, rng))
     return joined([frame]), position.freedom, rng
 
 
@@ -103,7 +103,7 @@ def test_noise_as_large_as_the_largest_leaves_nothing_to_know(number):
 
 def test_noise_has_the_same_width_in_every_direction_of_the_subspace():
     rng = np.random.default_rng(0)
-    frames = joined([frame_of(166, [len(space_group(166).positions) - 2], cell_of(166, rng), 5.0)] * 20_000)
+    frames = joined([frame_of(166, [len(space_group(166).positions) - 2], cell_of(166, rng))] * 20_000)
     start = np.full((20_000, 3), 0.5) * (np.arange(3) < 2)
     moved = shaken(frames, start, np.full(20_000, 0.1), rng.standard_normal((20_000, 3)))
     step = (moved - start) @ frames.steps[0]

@@ -1,4 +1,4 @@
-"""The score turns with the crystal, stays in the subspaces of sites, and is that of the crystal, however it is given."""
+"""The score turns with the crystal, stays in the subspaces of sites, and is the same in every description."""
 
 from __future__ import annotations
 

@@ -79,10 +79,10 @@ def sequences_of(found: Descriptions, index: Ints, max_sites: int) -> dict[str, 
     return {name: torch.from_numpy(array) for name, array in arrays.items()}
 
 
-def frame_at(found: Descriptions, row: int, cutoff: float) -> Frame:
+def frame_at(found: Descriptions, row: int) -> Frame:
     """The frame of a description."""
     letters = [letter for letter in found.genes.wyckoffs[row].tolist() if letter >= 0]
-    return frame_of(int(found.genes.space_group[row]), letters, found.lattice[row], cutoff)
+    return frame_of(int(found.genes.space_group[row]), letters, found.lattice[row])
 
 
 def noised(
@@ -145,7 +145,7 @@ def maker_of_batches(
         some = of_length(found, rows)
         for place, row in enumerate(rows.tolist()):
             if row not in known:
-                known[row] = frame_at(some, place, config.cutoff)
+                known[row] = frame_at(some, place)
         frames = [known[row] for row in rows.tolist()]
         return Batch(
             **sequences_of(some, index, config.max_sites),

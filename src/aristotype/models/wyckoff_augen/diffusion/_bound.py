@@ -20,7 +20,6 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -67,7 +66,7 @@ def learnt_noises(frames: Frames, smallest: float, rng: np.random.Generator) -> 
 
 
 def cost(scores: Tensor, target: Tensor, crystal: Tensor, crystals: int) -> Tensor:
-    """(crystals,) |sigma s|^2 - 2 (sigma s) . (sigma grad log q), summed over sites (N, 3): a sample of what is integrated."""
+    """(crystals,) samples of what is integrated, |sigma s|^2 - 2 (sigma s) . (sigma grad log q), over sites (N, 3)."""
     each = (scores * (scores - 2.0 * target)).sum(dim=1)
     return each.new_zeros(crystals).index_add(0, crystal, each)
 

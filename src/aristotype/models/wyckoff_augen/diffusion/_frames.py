@@ -83,7 +83,7 @@ class Frame(NamedTuple):
     origins: Floats  # (M, 3)
     rotations: NDArray[np.float32]  # (M, 3, 3) of Cartesian rows, from the site to its image
     cell: Floats  # (3, 3) reduced primitive
-    moves: Floats  # (k, 3) Cartesian lattice vectors that reach everything within the cutoff
+    thickness: Floats  # (3,) lattice planes an Angstrom
     polar: Floats  # (3, 3) onto the directions in which the origin floats
     log_images: float  # log of the number of images of all parameters, with a site on the origin where that floats
 
@@ -93,14 +93,13 @@ class Frame(NamedTuple):
         return float(self.flat.max(initial=0.0))
 
 
-def frame_of(number: int, letters: Sequence[int], lattice: Floats, cutoff: float) -> Frame:
+def frame_of(number: int, letters: Sequence[int], lattice: Floats) -> Frame:
     """The frame of a crystal.
 
     Args:
         number: space group.
         letters: of its S sites, at least one.
         lattice: (6,) Angstrom and degrees.
-        cutoff: Angstrom.
     """
     maps = [position_maps(number, letter) for letter in letters]
     conventional, vectors = cell_matrix(lattice), primitive_vectors(number)
@@ -108,7 +107,7 @@ def frame_of(number: int, letters: Sequence[int], lattice: Floats, cutoff: float
     cell, into = change @ vectors @ conventional, np.linalg.inv(change @ vectors)
     freedom = np.array([one.freedom for one in maps])
     steps = np.stack([one.basis for one in maps]) @ conventional
-    dual = np.linalg.pinv(steps)
+    dual = np.asarray(np.linalg.pinv(steps), float)
     flat = np.array([_FLAT * _longest_period(one, f) for one, f in zip(dual, freedom.tolist(), strict=True)])
     axes = np.flatnonzero(space_group(number).polar_axes)
     if len(axes):
@@ -132,7 +131,7 @@ def frame_of(number: int, letters: Sequence[int], lattice: Floats, cutoff: float
         origins=np.concatenate([one.origins for one in maps]) @ into,
         rotations=(inverse @ rotations.transpose(0, 2, 1) @ conventional).astype(np.float32),
         cell=cell,
-        moves=_moves(cell, cutoff),
+        thickness=np.linalg.norm(np.linalg.inv(cell), axis=0),
         polar=np.linalg.pinv(floating) @ floating if len(axes) else np.zeros((3, 3)),
         log_images=_log_images(number, letters, polar=bool(len(axes))),
     )
@@ -164,13 +163,6 @@ def _log_images(number: int, letters: Sequence[int], *, polar: bool) -> float:
     return float(np.log(counts).sum())
 
 
-def _moves(cell: Floats, cutoff: float) -> Floats:
-    """Lattice vectors that bring everything within the cutoff of a step whose coordinates are from -1/2 to 1/2."""
-    heights = 1.0 / np.linalg.norm(np.linalg.inv(cell), axis=0)
-    most = np.maximum(0, np.ceil(cutoff / heights - 0.5)).astype(int)
-    return np.array(list(product(*(range(-n, n + 1) for n in most.tolist())))) @ cell
-
-
 def _told(number: int, letters: Sequence[int], freedom: Ints, volume: float) -> NDArray[np.float32]:
     """What does not change with the description: atoms of the site, its freedom, volume an atom."""
     atoms = np.array(primitive_multiplicities(number), float)[list(letters)]
@@ -197,11 +189,9 @@ class Frames(NamedTuple):
     atoms: Floats  # (M, 3, 3)
     origins: Floats  # (M, 3)
     cell: Floats  # (n, 3, 3)
-    moves: Floats  # (k, 3) of all frames
+    thickness: Floats  # (n, 3)
     pair_site: Ints  # (P,) every site with every atom of its crystal
     pair_atom: Ints  # (P,)
-    candidate: Ints  # (T,) of P: every pair with every move
-    move: Ints  # (T,) of k
     image_site: Ints  # (Q,) the site of each image of parameters
     images: Floats  # (Q, 3, 3)
     shifts: Floats  # (Q, 3)
@@ -215,9 +205,6 @@ def joined(each: Sequence[Frame]) -> Frames:
     crystal, _ = spread(sites)
     atom_site = np.concatenate([one.atom_site + start for one, start in zip(each, starts(sites), strict=True)])
     pair_site, pair_place = spread(atoms[crystal])
-    pair_crystal = crystal[pair_site]
-    moves = np.array([len(one.moves) for one in each])
-    candidate, place = spread(moves[pair_crystal])
     maps = [position_maps(one.number, letter) for one in each for letter in one.letters]
     image_site, _ = spread(np.array([len(one.images) for one in maps]))
     return Frames(
@@ -227,10 +214,9 @@ def joined(each: Sequence[Frame]) -> Frames:
         first_atom=np.unique(atom_site, return_index=True)[1],
         atom_site=atom_site,
         cell=np.stack([one.cell for one in each]),
+        thickness=np.stack([one.thickness for one in each]),
         pair_site=pair_site,
-        pair_atom=starts(atoms)[pair_crystal] + pair_place,
-        candidate=candidate,
-        move=starts(moves)[pair_crystal][candidate] + place,
+        pair_atom=starts(atoms)[crystal[pair_site]] + pair_place,
         image_site=image_site,
         images=np.concatenate([one.images for one in maps]),
         shifts=np.concatenate([one.shifts for one in maps]),
@@ -239,4 +225,4 @@ def joined(each: Sequence[Frame]) -> Frames:
     )
 
 
-_JOINED = ("freedom", "steps", "dual", "flat", "log_volume", "atoms", "origins", "moves")
+_JOINED = ("freedom", "steps", "dual", "flat", "log_volume", "atoms", "origins")

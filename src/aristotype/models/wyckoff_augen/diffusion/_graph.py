@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from aristotype.models.wyckoff_augen.diffusion._frames import Frames
-from aristotype.models.wyckoff_augen.diffusion._ragged import starts
+from aristotype.models.wyckoff_augen.diffusion._ragged import spread, starts
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -89,20 +89,41 @@ def edges_of(frames: Frames, free: Floats, cutoff: float, neighbours: int) -> tu
     """Sites (K,), atoms (K,), steps (K, 3), distances (K,) and the site's radius (K,), site after site by distance."""
     points = np.einsum("mij,mj->mi", frames.atoms, free[frames.atom_site]) + frames.origins
     between = points[frames.pair_atom] - points[frames.first_atom[frames.pair_site]]
-    between -= np.rint(between)
-    cell = frames.cell[frames.crystal[frames.pair_site]]
-    step = np.einsum("pi,pij->pj", between, cell)[frames.candidate] + frames.moves[frames.move]
-    squared = np.einsum("ti,ti->t", step, step)
-    kept = np.flatnonzero((squared < cutoff**2) & (squared > _SAME))
-    pair, step, squared = frames.candidate[kept], step[kept], squared[kept]
+    reach = np.minimum(cutoff, _far_enough(frames, neighbours))
+    pair, whole = _within(between, (reach[:, None] * frames.thickness)[frames.crystal[frames.pair_site]])
     site = frames.pair_site[pair]
+    reach = reach[frames.crystal]
+    step = np.einsum("ti,tij->tj", between[pair] + whole, frames.cell[frames.crystal[site]])
+    squared = np.einsum("ti,ti->t", step, step)
+    kept = np.flatnonzero((squared < np.square(reach)[site]) & (squared > _SAME))
+    site, pair, step, squared = site[kept], pair[kept], step[kept], squared[kept]
     order = np.lexsort((squared, site))
     site, pair, step, distance = site[order], pair[order], step[order], np.sqrt(squared[order])
     count = np.bincount(site, minlength=len(free))
     first = starts(count)
-    radius = np.full(len(free), cutoff)
+    radius = reach
     many = np.flatnonzero(count > neighbours)
     radius[many] = distance[first[many] + neighbours]
     kept = np.flatnonzero(distance < radius[site])
     site = site[kept]
     return site, frames.pair_atom[pair[kept]], step[kept], distance[kept], radius[site]
+
+
+def _far_enough(frames: Frames, neighbours: int) -> Floats:
+    """(n,) Angstrom, twice the radius of the ball that so many atoms fill: more is not looked for in dense crystals."""
+    atoms = np.bincount(frames.crystal[frames.atom_site], minlength=len(frames.each))
+    volume = np.abs(np.linalg.det(frames.cell)) / atoms
+    out: Floats = 2.0 * np.cbrt(0.75 * neighbours * volume / np.pi)
+    return out
+
+
+def _within(between: Floats, reach: Floats) -> tuple[Ints, Floats]:
+    """Whole shifts (T, 3) that bring steps (P, 3) between planes at a reach (P, 3), and of which step each one is."""
+    low = np.ceil(-reach - between)
+    sides = np.maximum(np.floor(reach - between) - low + 1.0, 0.0).astype(np.int64)
+    pair, place = spread(sides.prod(axis=1))
+    whole = np.empty((len(pair), 3))
+    for axis in range(3):
+        place, rest = np.divmod(place, sides[pair, axis])
+        whole[:, axis] = rest + low[pair, axis]
+    return pair, whole

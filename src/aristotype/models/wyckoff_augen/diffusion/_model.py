@@ -9,8 +9,8 @@ Notable, against the default:
 - the score is that of the crystal, whichever description it is given in (see `_score_network`): every order of sites,
   image, origin and setting has one density, so that a score sums over settings of what is written alone;
 - densities of coordinates are bounded from below, not known (see `_bound`).
-SGEquiDiff, the successor that the authors of WyckoffAUGen published, likewise draws coordinates by a diffusion whose noise
-respects the space group.
+SGEquiDiff, the published successor of WyckoffAUGen, likewise draws coordinates by a diffusion whose noise respects the
+space group.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Draws crystals: group and space of elements, cell, letters and elements, then all coordinates together.
 
-Every row is drawn from its own random stream. Coordinates of a crystal with atoms that come too close are drawn again, a
-bounded number of times; what is furthest apart is kept. Scores are those of the model, which knows nothing of this.
+Every row is drawn from its own random stream. Coordinates of a crystal with atoms that come too close are drawn again,
+a bounded number of times; what is furthest apart is kept. Scores are those of the model, which knows nothing of this.
 """
 
 from __future__ import annotations
@@ -144,19 +144,25 @@ class Drawing:
     # Coordinates
 
     def _coordinates(self) -> None:
-        """Draws the coordinates of all rows, and again of those whose atoms are too close."""
-        rows = np.arange(len(self.group))
+        """Draws the coordinates of all rows that have any, and again of those whose atoms are too close."""
+        moving = np.array([bool(self._freedoms(row).any()) for row in range(len(self.group))])
+        for row in np.flatnonzero(~moving).tolist():
+            self.closest[row] = self._closest(row, self.free[row])
+        rows = np.flatnonzero(moving)
         for attempt in range(self.tries.sites):
+            if not len(rows):
+                break
+            self.again[rows] += attempt > 0
             for row, free in zip(rows.tolist(), self._chain(rows, attempt), strict=True):
                 closest = self._closest(row, free)
                 if closest > self.closest[row]:
                     self.closest[row], self.free[row, : len(free)] = closest, free
-            moving = np.array([bool(self._freedoms(row).any()) for row in rows.tolist()], bool)
-            rows = rows[(self.closest[rows] < self.tries.closest) & moving]
-            if not len(rows):
-                break
-            if attempt + 1 < self.tries.sites:
-                self.again[rows] += 1
+            rows = rows[(self.closest[rows] < self.tries.closest) & self._has_room(rows)]
+
+    def _has_room(self, rows: Ints) -> NDArray[np.bool_]:
+        """Whether balls that must not overlap are together no larger than the cell: if not, no draw will do."""
+        filled = (self.atoms[rows] * self.ball).sum(axis=1) / np.exp(self.cell[rows, 0])
+        return np.asarray(filled * self.tries.closest**3 <= 1.0)
 
     def _letters(self, row: int) -> list[int]:
         return [letter for letter in self.letters[row].tolist() if letter >= 0]
@@ -171,7 +177,7 @@ class Drawing:
         letters = [self._letters(row) for row in rows.tolist()]
         frames = joined(
             [
-                frame_of(int(self.group[row]), some, self.lattice[row], config.cutoff)
+                frame_of(int(self.group[row]), some, self.lattice[row])
                 for row, some in zip(rows.tolist(), letters, strict=True)
             ]
         )

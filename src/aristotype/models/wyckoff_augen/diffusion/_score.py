@@ -58,10 +58,10 @@ def log_written(
 def log_coordinates(network: DiffusionNetwork, found: Descriptions, index: Ints, config: DiffusionConfig) -> Floats:
     """(m,) the bound on the log-density of the coordinates of descriptions, of one order of their sites.
 
-    It is estimated at `config.levels` noises, one in each of so many equal parts of their logarithm, from random numbers
-    that depend on the gene alone. The law is the same for every description of a crystal.
+    It is estimated at `config.levels` noises, one in each of so many equal parts of their logarithm, from random
+    numbers that depend on the gene alone. The law is the same for every description of a crystal.
     """
-    frames = [frame_at(found, row, config.cutoff) for row in range(len(found))]
+    frames = [frame_at(found, row) for row in range(len(found))]
     out = np.array([frame.log_images for frame in frames])
     moving = np.array([row for row, frame in enumerate(frames) if frame.largest > 0], np.int64)
     seeds = [int.from_bytes(key[:8], "little") for key in gene_keys(found.genes).tolist()]

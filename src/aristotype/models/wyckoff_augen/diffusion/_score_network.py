@@ -1,9 +1,9 @@
 """The score of noisy coordinates: messages between sites and the atoms they see.
 
-What a site is told does not change with the description of the crystal: elements, the group, numbers of atoms, distances,
-and angles by inner products of vectors. Vectors are sums of directions to atoms, carried to the images of a site by the
-operations that make them. So the score turns with the crystal, lies in the subspace of each site, and is the same
-whichever images and whichever setting the crystal is given in.
+What a site is told does not change with the description of the crystal: elements, the group, numbers of atoms,
+distances, and angles by inner products of vectors. Vectors are sums of directions to atoms, carried to the images of a
+site by the operations that make them. So the score turns with the crystal, lies in the subspace of each site, and is
+the same whichever images and whichever setting the crystal is given in.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ class ScoreNetwork(nn.Module):
         fade = torch.square(1.0 - torch.square(graph.distance / graph.radius))
         near = torch.exp(-0.5 * torch.square((graph.distance[:, None] - self.middles) / self.widths))
         told = torch.cat([near, (graph.distance / graph.radius)[:, None], graph.radius[:, None] / 6.0], dim=1)
-        vectors = state.new_zeros(len(state), self.rounds[0].vectors, 3)  # type: ignore[arg-type]
+        vectors = state.new_zeros(len(state), self.rounds[0].vectors, 3)
         for one in self.rounds:
             state, vectors = one(state, vectors, graph, told, direction, fade[:, None])
         gate = self.out(self.norm(state))
