@@ -89,6 +89,9 @@ def test_fewer_are_the_first_of_more_and_seeds_differ(model):
 def test_scores_of_draws_are_finite_and_come_with_them(model):
     table = model.sample(6, seed=1)
     np.testing.assert_allclose(table.column("log_prob").to_numpy(), model.log_prob(table), atol=1e-3)
+    moving = table.genes().freedoms.sum(axis=1) > 0
+    assert table.column("log_prob_kind").to_pylist() == np.where(moving, "bound", "exact").tolist()
+    assert (table.column("log_prob_error").to_numpy()[~moving] == 0).all()
 
 
 def test_second_draws_bring_closer_atoms_apart(model):

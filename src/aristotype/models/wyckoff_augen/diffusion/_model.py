@@ -19,6 +19,7 @@ import copy
 from collections.abc import Callable, Mapping
 
 import numpy as np
+import pyarrow as pa
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
@@ -70,7 +71,7 @@ class WyckoffAugenDiffusion(AugenModel):
         """Logs (q,) of cell, letters and elements, and the bound on coordinates (see `AugenModel`)."""
         config = self.config
         written = self.log_written(found, orders, double=double)
-        bound = log_coordinates(self.network, found, self.vocabulary_index, config)
+        bound, _ = log_coordinates(self.network, found, self.vocabulary_index, config)
         return {**written, "coordinates": bound[orders.description]}
 
     def log_written(self, found: Descriptions, orders: Orders, *, double: bool = False) -> dict[str, Floats]:
@@ -80,10 +81,11 @@ class WyckoffAugenDiffusion(AugenModel):
 
     @torch.no_grad()
     def log_prob_parts(self, table: CrystalTable) -> dict[str, NDArray[np.float64]]:
-        """`log_prob` as `total` with its parts: a lower bound, but `exact` is 1 where a crystal has no coordinates.
+        """`log_prob` as `total` with its parts, and its standard error as `error`: a lower bound.
 
-        All descriptions of a crystal have the same density of coordinates, so that what is written is summed over
-        exactly and the bound of one of them stands for all. It is an estimate, always the same one for a crystal.
+        `exact` is 1 where a crystal has no coordinates, so that nothing is bounded, and 0 elsewhere. All descriptions of
+        a crystal have the same density of coordinates, so that what is written is summed over exactly and the bound of
+        one of them stands for all. It is an estimate, always the same one for a crystal.
         """
         table.check_geometry()
         self.eval()
@@ -94,12 +96,24 @@ class WyckoffAugenDiffusion(AugenModel):
         written = self.log_written(found, orders, double=True)
         parts = by_crystal({**written, "coordinates": orders.log_weight}, found.owner, np.zeros(len(found)), len(table))
         first = first_of_each(found)
-        bound = log_coordinates(self.network, first, self.vocabulary_index, self.config)
+        bound, error = log_coordinates(self.network, first, self.vocabulary_index, self.config)
         space = self.log_space(genes)
         parts["coordinates"] = parts["coordinates"] + bound
         parts["total"] = parts["total"] + bound + space
         exact = (genes.freedoms.sum(axis=1) == 0).astype(float)
-        return {**parts, "space": space, "exact": exact}
+        return {**parts, "space": space, "exact": exact, "error": error}
+
+    def scored(self, table: CrystalTable) -> CrystalTable:
+        """A table of crystals with their `log_prob`, its standard error, and whether it is a bound."""
+        parts = self.log_prob_parts(table)
+        kinds = np.where(parts["exact"] == 1, "exact", "bound").tolist()
+        return table.with_columns(
+            {
+                "log_prob": pa.array(parts["total"], pa.float64()),
+                "log_prob_error": pa.array(parts["error"], pa.float64()),
+                "log_prob_kind": pa.array(kinds, pa.string()),
+            }
+        )
 
     def batches(self, learnt: Descriptions, seed: int) -> Callable[[Ints, float], Batch]:
         """Batches with noise on coordinates."""
@@ -108,5 +122,10 @@ class WyckoffAugenDiffusion(AugenModel):
     def draw(
         self, group: Ints, space: NDArray[np.bool_], seed: int, rows: Ints, limits: Mapping[int, Limit]
     ) -> CrystalTable:
-        """Crystals by `Drawing`, with the columns `closest` and `site_draws`."""
-        return Drawing(self, group, space, seed, rows, limits).run()
+        """Crystals by `Drawing`, with the columns `closest` and `site_draws`: draws of all coordinates but the first."""
+        table = Drawing(self, group, space, seed, rows, limits).run()
+        unknown = {
+            "log_prob_error": pa.nulls(len(table), pa.float64()),
+            "log_prob_kind": pa.nulls(len(table), pa.string()),
+        }
+        return table.with_columns(unknown)

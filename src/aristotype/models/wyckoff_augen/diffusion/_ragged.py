@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -20,8 +18,3 @@ def spread(counts: Ints) -> tuple[Ints, Ints]:
     """Of each entry of n rows of `counts` entries: which row it is in, and its place in the row."""
     owner = np.repeat(np.arange(len(counts)), counts)
     return owner, np.arange(len(owner)) - starts(counts)[owner]
-
-
-def stacked(parts: Sequence[NDArray[np.generic]], like: tuple[int, ...], kind: type) -> NDArray[np.generic]:
-    """Arrays (k, *like) one under another; an empty one where there are none."""
-    return np.concatenate([np.zeros((0, *like), kind), *parts])

@@ -55,14 +55,17 @@ def log_written(
 
 
 @torch.no_grad()
-def log_coordinates(network: DiffusionNetwork, found: Descriptions, index: Ints, config: DiffusionConfig) -> Floats:
-    """(m,) the bound on the log-density of the coordinates of descriptions, of one order of their sites.
+def log_coordinates(
+    network: DiffusionNetwork, found: Descriptions, index: Ints, config: DiffusionConfig
+) -> tuple[Floats, Floats]:
+    """The bound on the log-density of the coordinates of descriptions, of one order of their sites: (m,), and errors (m,).
 
     It is estimated at `config.levels` noises, one in each of so many equal parts of their logarithm, from random
-    numbers that depend on the gene alone. The law is the same for every description of a crystal.
+    numbers that depend on the gene alone. The law is the same for every description of a crystal. The error is that of
+    as many independent noises, and larger than that of the estimate.
     """
     frames = [frame_at(found, row) for row in range(len(found))]
-    out = np.array([frame.log_images for frame in frames])
+    out, error = np.array([frame.log_images for frame in frames]), np.zeros(len(frames))
     moving = np.array([row for row, frame in enumerate(frames) if frame.largest > 0], np.int64)
     seeds = [int.from_bytes(key[:8], "little") for key in gene_keys(found.genes).tolist()]
     sites = found.genes.num_sites[moving] * config.levels
@@ -88,5 +91,6 @@ def log_coordinates(network: DiffusionNetwork, found: Descriptions, index: Ints,
             config,
         )
         found_here = network.bound(to_device(batch, network.sequence.element_bias.device)).double().cpu().numpy()
-        out[rows] = found_here.reshape(len(rows), config.levels).mean(axis=1)
-    return out
+        by_level = found_here.reshape(len(rows), config.levels)
+        out[rows], error[rows] = by_level.mean(axis=1), by_level.std(axis=1) / np.sqrt(config.levels)
+    return out, error

@@ -24,6 +24,7 @@ _WIDE = 0.35  # Angstrom, from there to the cutoff
 _NOISES = 20
 _SHORT = 0.15  # Angstrom below which a step has no clear direction
 _SHARPEST = 0.06  # Angstrom of the sharpest features that are expected
+_LONGEST = 4.0  # of a score times the noise: it is a mean of normal numbers, and no crystal costs more than this
 _MESSAGES = 8.0
 
 
@@ -74,6 +75,7 @@ class ScoreNetwork(nn.Module):
         pulled = widened((gate[:, :, None] * vectors).sum(dim=1))
         noise = graph.noise[graph.crystal][:, None]
         pulled = pulled * noise / torch.sqrt(torch.square(noise) + _SHARPEST**2)
+        pulled = pulled * _LONGEST / torch.sqrt(_LONGEST**2 + torch.square(pulled).sum(dim=1, keepdim=True))
         pulled = torch.einsum("ni,nij->nj", pulled, graph.within)
         pulled = torch.where(graph.moving[:, None], pulled, 0.0)
         return self._without_drift(pulled, graph, crystals)
