@@ -83,9 +83,9 @@ class WyckoffAugenDiffusion(AugenModel):
     def log_prob_parts(self, table: CrystalTable) -> dict[str, NDArray[np.float64]]:
         """`log_prob` as `total` with its parts, and its standard error as `error`: a lower bound.
 
-        `exact` is 1 where a crystal has no coordinates, so that nothing is bounded, and 0 elsewhere. All descriptions of
-        a crystal have the same density of coordinates, so that what is written is summed over exactly and the bound of
-        one of them stands for all. It is an estimate, always the same one for a crystal.
+        `exact` is 1 where a crystal has no coordinates, so that nothing is bounded, and 0 elsewhere. All descriptions
+        of a crystal have the same density of coordinates, so that what is written is summed over exactly and the bound
+        of one of them stands for all. It is an estimate, always the same one for a crystal.
         """
         table.check_geometry()
         self.eval()
@@ -122,7 +122,7 @@ class WyckoffAugenDiffusion(AugenModel):
     def draw(
         self, group: Ints, space: NDArray[np.bool_], seed: int, rows: Ints, limits: Mapping[int, Limit]
     ) -> CrystalTable:
-        """Crystals by `Drawing`, with the columns `closest` and `site_draws`: draws of all coordinates but the first."""
+        """Crystals by `Drawing`, with the columns `closest` and `site_draws` (draws of coordinates but the first)."""
         table = Drawing(self, group, space, seed, rows, limits).run()
         unknown = {
             "log_prob_error": pa.nulls(len(table), pa.float64()),

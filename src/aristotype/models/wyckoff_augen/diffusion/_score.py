@@ -58,7 +58,7 @@ def log_written(
 def log_coordinates(
     network: DiffusionNetwork, found: Descriptions, index: Ints, config: DiffusionConfig
 ) -> tuple[Floats, Floats]:
-    """The bound on the log-density of the coordinates of descriptions, of one order of their sites: (m,), and errors (m,).
+    """The bound (m,) on the log-density of coordinates of descriptions, of one order of their sites, and errors (m,).
 
     It is estimated at `config.levels` noises, one in each of so many equal parts of their logarithm, from random
     numbers that depend on the gene alone. The law is the same for every description of a crystal. The error is that of
