@@ -133,7 +133,7 @@ def frame_of(number: int, letters: Sequence[int], lattice: Floats) -> Frame:
         cell=cell,
         thickness=np.linalg.norm(np.linalg.inv(cell), axis=0),
         polar=np.linalg.pinv(floating) @ floating if len(axes) else np.zeros((3, 3)),
-        log_images=_log_images(number, letters, polar=bool(len(axes))),
+        log_images=log_images(number, tuple(letters)),
     )
 
 
@@ -157,8 +157,13 @@ def _log_volume(steps: Floats, freedom: int) -> float:
     return 0.5 * float(np.linalg.slogdet(here @ here.T)[1]) if freedom else 0.0
 
 
-def _log_images(number: int, letters: Sequence[int], *, polar: bool) -> float:
-    """Over the sites; the first one holds the origin of a polar group: what its images change is the description."""
+@lru_cache(maxsize=4096)
+def log_images(number: int, letters: tuple[int, ...]) -> float:
+    """Log of the number of images of the parameters of all sites, the log-density of the even law.
+
+    The first site holds the origin of a polar group: what its images change along the axes is the description.
+    """
+    polar = any(space_group(number).polar_axes)
     counts = [len(image_maps(number, letter, polar and site == 0).linear) for site, letter in enumerate(letters)]
     return float(np.log(counts).sum())
 

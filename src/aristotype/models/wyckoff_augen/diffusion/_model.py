@@ -34,7 +34,7 @@ from aristotype.models.wyckoff_augen.diffusion._batches import Batch, maker_of_b
 from aristotype.models.wyckoff_augen.diffusion._config import DiffusionConfig
 from aristotype.models.wyckoff_augen.diffusion._network import DiffusionNetwork
 from aristotype.models.wyckoff_augen.diffusion._sampler import Drawing
-from aristotype.models.wyckoff_augen.diffusion._score import log_coordinates, log_written, one_order
+from aristotype.models.wyckoff_augen.diffusion._score import log_coordinates, log_even, log_written, one_order
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -71,8 +71,8 @@ class WyckoffAugenDiffusion(AugenModel):
         """Logs (q,) of cell, letters and elements, and the bound on coordinates (see `AugenModel`)."""
         config = self.config
         written = self.log_written(found, orders, double=double)
-        bound, _ = log_coordinates(self.network, found, self.vocabulary_index, config)
-        return {**written, "coordinates": bound[orders.description]}
+        gain, _ = log_coordinates(self.network, found, self.vocabulary_index, config)
+        return {**written, "coordinates": (log_even(found) + gain)[orders.description]}
 
     def log_written(self, found: Descriptions, orders: Orders, *, double: bool = False) -> dict[str, Floats]:
         """Logs (q,) of cell, letters and elements alone."""
@@ -83,9 +83,9 @@ class WyckoffAugenDiffusion(AugenModel):
     def log_prob_parts(self, table: CrystalTable) -> dict[str, NDArray[np.float64]]:
         """`log_prob` as `total` with its parts, and its standard error as `error`: a lower bound.
 
-        `exact` is 1 where a crystal has no coordinates, so that nothing is bounded, and 0 elsewhere. All descriptions
-        of a crystal have the same density of coordinates, so that what is written is summed over exactly and the bound
-        of one of them stands for all. It is an estimate, always the same one for a crystal.
+        `exact` is 1 where a crystal has no coordinates, so that nothing is bounded, and 0 elsewhere. What is
+        learnt of coordinates is the same for all descriptions of a crystal, so that these are summed over exactly, with
+        the bound of one of them for all. It is an estimate, always the same one for a crystal.
         """
         table.check_geometry()
         self.eval()
@@ -94,12 +94,13 @@ class WyckoffAugenDiffusion(AugenModel):
         found = descriptions_of(table)
         orders = one_order(found)
         written = self.log_written(found, orders, double=True)
-        parts = by_crystal({**written, "coordinates": orders.log_weight}, found.owner, np.zeros(len(found)), len(table))
+        even = {**written, "coordinates": log_even(found)}
+        parts = by_crystal(even, found.owner, orders.log_weight, len(table))
         first = first_of_each(found)
-        bound, error = log_coordinates(self.network, first, self.vocabulary_index, self.config)
+        gain, error = log_coordinates(self.network, first, self.vocabulary_index, self.config)
         space = self.log_space(genes)
-        parts["coordinates"] = parts["coordinates"] + bound
-        parts["total"] = parts["total"] + bound + space
+        parts["coordinates"] = parts["coordinates"] + gain
+        parts["total"] = parts["total"] + gain + space
         exact = (genes.freedoms.sum(axis=1) == 0).astype(float)
         return {**parts, "space": space, "exact": exact, "error": error}
 

@@ -15,7 +15,7 @@ from aristotype.models.wyckoff_augen._score import in_passes
 from aristotype.models.wyckoff_augen._sequences import Descriptions, Orders, runs_of
 from aristotype.models.wyckoff_augen.diffusion._batches import frame_at, noised, sequences_of
 from aristotype.models.wyckoff_augen.diffusion._bound import even_noises, strata
-from aristotype.models.wyckoff_augen.diffusion._frames import joined
+from aristotype.models.wyckoff_augen.diffusion._frames import joined, log_images
 from aristotype.models.wyckoff_augen.diffusion._sequence_network import Sequences
 from aristotype.training import to_device
 
@@ -35,6 +35,12 @@ def one_order(found: Descriptions) -> Orders:
     count, most = found.free.shape[:2]
     orders = [sum(lgamma(len(run) + 1) for run in runs) for runs in runs_of(found.genes)]
     return Orders(np.arange(count), np.tile(np.arange(most), (count, 1)), np.array(orders, float))
+
+
+def log_even(found: Descriptions) -> Floats:
+    """(m,) log-densities of the coordinates of descriptions by the even law."""
+    rows = zip(found.genes.space_group.tolist(), found.genes.wyckoffs.tolist(), strict=True)
+    return np.array([log_images(number, tuple(w for w in letters if w >= 0)) for number, letters in rows], float)
 
 
 @torch.no_grad()
@@ -58,14 +64,14 @@ def log_written(
 def log_coordinates(
     network: DiffusionNetwork, found: Descriptions, index: Ints, config: DiffusionConfig
 ) -> tuple[Floats, Floats]:
-    """The bound (m,) on the log-density of coordinates of descriptions, of one order of their sites, and errors (m,).
+    """How much more likely coordinates (m,) are than by the even law, at least, and errors (m,) of that.
 
     It is estimated at `config.levels` noises, one in each of so many equal parts of their logarithm, from random
-    numbers that depend on the gene alone. The law is the same for every description of a crystal. The error is that of
-    as many independent noises, and larger than that of the estimate.
+    numbers that depend on the gene alone. It is the same for every description of a crystal. The error is that of as
+    many independent noises, and larger than that of the estimate.
     """
     frames = [frame_at(found, row) for row in range(len(found))]
-    out, error = np.array([frame.log_images for frame in frames]), np.zeros(len(frames))
+    out, error = np.zeros((2, len(frames)))
     moving = np.array([row for row, frame in enumerate(frames) if frame.largest > 0], np.int64)
     seeds = [int.from_bytes(key[:8], "little") for key in gene_keys(found.genes).tolist()]
     sites = found.genes.num_sites[moving] * config.levels
@@ -91,6 +97,6 @@ def log_coordinates(
             config,
         )
         found_here = network.bound(to_device(batch, network.sequence.element_bias.device)).double().cpu().numpy()
-        by_level = found_here.reshape(len(rows), config.levels)
+        by_level = found_here.reshape(len(rows), config.levels) - together.log_images.reshape(len(rows), -1)
         out[rows], error[rows] = by_level.mean(axis=1), by_level.std(axis=1) / np.sqrt(config.levels)
     return out, error
