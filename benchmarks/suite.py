@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from benchmarks.augen import augen_nll, augen_speed, augen_table
 from benchmarks.baselines import baselines
 from benchmarks.chemistry import chemistry
 from benchmarks.core import Benchmark
@@ -53,6 +54,9 @@ BENCHMARKS: dict[str, Benchmark] = {
     "formula": exact_formula,
     "match": match,
     "crystals": crystals_speed,
+    "augen": augen_speed,
+    "augen-nll": augen_nll,
+    "augen-table": augen_table,
     "diffusion": diffusion_speed,
     "diffusion-nll": diffusion_nll,
     "diffusion-steps": diffusion_steps,
@@ -108,6 +112,9 @@ ON_REQUEST = frozenset(
         "rest-225",
         "chemistry",
         "crystals-temperature",
+        "augen",
+        "augen-nll",
+        "augen-table",
         "diffusion",
         "diffusion-nll",
         "diffusion-steps",

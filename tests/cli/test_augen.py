@@ -7,7 +7,8 @@ import json
 import numpy as np
 import pytest
 
-from aristotype.crystal import CrystalTable, formulas
+from aristotype.crystal import Crystal, CrystalTable, formulas
+from aristotype.evaluate import geometry
 from aristotype.models import load
 
 from .test_crystalformer import BRIEF, _own_cache, crystals_file  # noqa: F401 (fixtures)
@@ -53,6 +54,30 @@ def test_a_model_is_trained_continued_and_drawn_from(family, invoke, crystals_fi
     assert result.exit_code == 0, result.output
     salts = CrystalTable.read(tmp_path / "salts" / "crystals.parquet")
     assert formulas(salts.genes()) == ["LiCl", "LiCl"]
+    best = ["--best-of", "4", "--best-by", "density", "-n", "2", "--keep-forced"]
+    result = invoke("generate", "--model", out / "best", *best, "--out", tmp_path / "dense")
+    assert result.exit_code == 0, result.output
+    dense = CrystalTable.read(tmp_path / "dense" / "crystals.parquet")
+    np.testing.assert_allclose(dense.column("reward").to_numpy(), geometry(dense).density)
+    told = json.loads((tmp_path / "dense" / "summary.json").read_text())
+    assert (told["best_of"], told["best_by"]) == (4, "density")
+    unknown = invoke("generate", "--model", out / "best", *best[:3], "taste", "--out", tmp_path / "no")
+    assert unknown.exit_code == 2 and "there is no reward 'taste'" in " ".join(unknown.stderr.split())
+    known = Crystal(
+        space_group=136, elements=(8,), wyckoffs=(5,), free=(0.31,), lattice=(4.6, 4.6, 3.0, 90.0, 90.0, 90.0), id="o"
+    )
+    CrystalTable.from_crystals([known]).write(tmp_path / "known.parquet")
+    part = ["--partial-crystal", tmp_path / "known.parquet", "--sites", "2", "-n", "2", "--keep-forced"]
+    result = invoke("generate", "--model", out / "best", *part, "--out", tmp_path / "filled")
+    if family == "wyckoff-augen":
+        assert result.exit_code == 0, result.output
+        for crystal in CrystalTable.read(tmp_path / "filled" / "crystals.parquet"):
+            assert (5, 8, (0.31,)) in zip(crystal.wyckoffs, crystal.elements, crystal.site_free, strict=True)
+            assert crystal.lattice == known.lattice
+            assert crystal.num_sites == 2
+    else:
+        assert result.exit_code == 2
+        assert "which this model does not take" in " ".join(result.stderr.split())
     refused = invoke("generate", "--model", out / "best", "--formula", "UO2", "-n", "1", "--out", tmp_path / "no")
     assert refused.exit_code == 2
     assert "element 92 is required" in " ".join(refused.stderr.split())

@@ -118,6 +118,14 @@ def test_prefetching_changes_nothing(whole, tmp_path):
     assert comparable(tmp_path) == comparable(whole)
 
 
+def test_a_part_with_a_tiny_rate_stays_where_it_was(tmp_path):
+    begun = {name: p.detach().clone() for name, p in ToyModel().named_parameters()}
+    run(tmp_path / "run", part_rates={"linear": 1e-12}, ema_decay=0.0, weight_decay=0.0)
+    ended = load_weights(tmp_path / "run" / "last.safetensors", ToyModel().state_dict())
+    assert all(torch.allclose(ended[name], begun[name], atol=1e-9) for name in begun if name.startswith("linear"))
+    assert not torch.allclose(ended["embedding.weight"], begun["embedding.weight"], atol=1e-3)
+
+
 def test_the_callers_random_generators_are_left_alone(tmp_path):
     torch.manual_seed(1)
     np.random.seed(1)  # noqa: NPY002

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
+from aristotype.errors import ConfigError
 from aristotype.training import TrainingConfig, decayed_parameters, learning_rate
 from aristotype.training._optim import gradient_norm, load_optimizer_tensors, make_optimizer, optimizer_tensors
 
@@ -40,6 +41,28 @@ def test_half_way_cosine_and_linear_are_half():
     for schedule in ("cosine", "linear"):
         config = TrainingConfig(max_steps=110, warmup_steps=10, schedule=schedule, learning_rate=1.0)
         assert learning_rate(60, config, 110) == pytest.approx(0.5)
+
+
+def test_parts_have_their_own_rates():
+    model = nn.ModuleDict({"a": nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 2)), "ab": nn.Linear(2, 2)})
+    config = TrainingConfig(
+        max_steps=1, learning_rate=0.1, weight_decay=0.0, part_rates={"a": 0.2, "a.1": 0.4}, epsilon=1e-3
+    )
+    optimizer = make_optimizer(model, config)
+    before = {name: p.detach().clone() for name, p in model.named_parameters()}
+    for group in optimizer.param_groups:
+        group["lr"] = 0.5 * config.learning_rate * group["factor"]  # as half-way down a schedule
+    for parameter in model.parameters():
+        parameter.grad = torch.ones_like(parameter)
+    optimizer.step()
+    for name, parameter in model.named_parameters():
+        rate = 0.4 if name.startswith("a.1.") else 0.2 if name.startswith("a.") else 0.1
+        moved = torch.full_like(parameter, 0.5 * rate / (1 + 1e-3))
+        torch.testing.assert_close(before[name] - parameter.detach(), moved, rtol=1e-4, atol=1e-6)
+    with pytest.raises(ConfigError, match=r"names 'a\.3', and no parameter begins so; did you mean a"):
+        make_optimizer(model, TrainingConfig(max_steps=1, part_rates={"a.3": 1.0}))
+    with pytest.raises(ConfigError, match="part_rates"):
+        TrainingConfig(max_steps=1, part_rates={"a": 0.0})
 
 
 def test_decay_spares_biases_gains_and_embeddings():

@@ -35,10 +35,12 @@ class Geometry(StrEnum):
 
 @dataclass(frozen=True)
 class _How:
-    """What was asked for about geometries."""
+    """What was asked for about geometries, and about choosing."""
 
     geometry: Geometry | None
     source: str | None
+    best_of: int = 1
+    best_by: str = "likelihood"
 
 
 DEFAULT_MODEL = "wyckoff-transformer-mp20"
@@ -58,6 +60,8 @@ aristotype generate -n 16 --formula LiFePO4 --max-atoms 28 --out olivine
 aristotype generate -n 20 --template A2B_tP6_136_f_a --seed 7 --out rutile
 
 aristotype generate -n 20 --elements Li,Na,Cl,Br --target formation_energy=:-1.5 --out salts
+
+aristotype generate --model crystalformer-mp20 -n 20 --elements Li,P,S,O --best-of 8 --best-by e-above-hull --out best
 
 aristotype generate --model crystalformer-mp20 -n 10 --partial-crystal framework.cif --out filled
 """
@@ -82,6 +86,16 @@ def generate(
     target: types.Target = None,
     strength: types.Strength = 1.0,
     seed: types.Seed = 0,
+    best_of: Annotated[
+        int, typer.Option("--best-of", min=1, help="Draw so many for one crystal, and keep the best of them.")
+    ] = 1,
+    best_by: Annotated[
+        str,
+        typer.Option(
+            "--best-by",
+            help="likelihood (percentile among draws of like size), e-above-hull, density, or module:callable.",
+        ),
+    ] = "likelihood",
     genes_only: Annotated[bool, typer.Option("--genes-only", help="Stop before geometry; write no CIF.")] = False,
     novel: Annotated[bool, typer.Option("--novel", help="Leave out what the model was trained on.")] = False,
     keep_forced: Annotated[
@@ -123,7 +137,7 @@ def generate(
         strength=strength,
     )
     settings: dict[str, Any] = {"seed": seed, "genes_only": genes_only, "keep_forced": keep_forced, "novel": novel}
-    how = _How(geometry, source)
+    how = _How(geometry, source, best_of, best_by)
     if dry_run:
         _estimate(model, number, conditions, settings, how, out, force)
         return
@@ -140,6 +154,8 @@ def generate(
                 "checkpoint": printable(model),
                 "geometry": geometry.value,
                 "source": None if source is None else printable(source),
+                "best_of": best_of,
+                "best_by": printable(best_by) if best_of > 1 else None,
             },
         )
     _show(result, out, seconds)
@@ -167,6 +183,8 @@ def _run(
     loaded.name = printable(loaded.name)  # a folder's name need not be text, and the column `model` must be
     geometry = how.geometry or (Geometry.model if draws_geometry(loaded) else Geometry.search)
     realize = _realizer(geometry, how.source, loaded)
+    if how.best_of > 1:
+        loaded = _best_of(loaded, how)
     if not settings["genes_only"]:
         settings = {**settings, "realize": realize}
     begin = time.perf_counter()
@@ -181,6 +199,13 @@ def _run(
             **settings,
         )
     return result, time.perf_counter() - begin, geometry
+
+
+def _best_of(model: Any, how: _How) -> Any:
+    """The model that keeps the best of several draws."""
+    from aristotype.discover import BestOf, reward_named
+
+    return BestOf(model, how.best_of, "likelihood" if how.best_by == "likelihood" else reward_named(how.best_by))
 
 
 def _realizer(geometry: Geometry, source: str | None, model: Any) -> Any:

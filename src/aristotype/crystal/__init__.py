@@ -10,7 +10,7 @@ from aristotype.crystal._elements import covalent_radii, element_rows
 from aristotype.crystal._encode import DEFAULT_TOLERANCE, encode, encode_arrays
 from aristotype.crystal._equivalence import canonical_crystal, crystal_equivalents, site_descriptions
 from aristotype.crystal._export import MANIFEST, export, file_names, to_atoms, to_structures, write_files
-from aristotype.crystal._frames import Frames, frames_of, out_of_frames
+from aristotype.crystal._frames import Frames, frames_of, into_frames, out_of_frames
 from aristotype.crystal._gauge import fix_gauge, floating_dimension
 from aristotype.crystal._gene_settings import setting_of, settings_of
 from aristotype.crystal._genes import (
@@ -97,6 +97,7 @@ __all__ = [
     "from_box",
     "gene_keys",
     "hermann_mauguin",
+    "into_frames",
     "is_structure_file",
     "map_table",
     "out_of_frames",

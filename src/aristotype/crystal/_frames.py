@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aristotype.crystal._equivalence import proper_normalizer
-from aristotype.crystal._genes import GeneBatch
+from aristotype.crystal._genes import GeneBatch, from_codes, site_codes
 from aristotype.crystal._reduce import Operation, reductions
-from aristotype.crystal._settled import points_of, read_points
+from aristotype.crystal._settled import Settled, points_of, read_points
 from aristotype.crystal._transform import letter_map
 from aristotype.symmetry import GRID, cell_matrix, cell_parameters, lattice_constraints, space_group
 
@@ -92,6 +92,34 @@ def out_of_frames(
     constraints = lattice_constraints(number)
     parameters = constraints.expand(constraints.reduce(cell_parameters(cells), tolerance=1e-3))
     return described, read_points(described, moved), parameters
+
+
+def into_frames(frames: Frames, genes: GeneBatch, free: Floats, lattice: Floats) -> Settled:
+    """Crystals of one group in all frames: the way back from `out_of_frames`, with the origin where it is.
+
+    Args:
+        frames: of a partial crystal.
+        genes: (n,) in its description.
+        free: (n, S, 3).
+        lattice: (n, 6) Angstrom and degrees.
+
+    Returns:
+        n times k descriptions with sorted sites, those of one crystal one after another.
+    """
+    number = int(genes.space_group[0])
+    which = np.tile(np.arange(len(frames.linear)), len(genes))
+    owner = np.repeat(np.arange(len(genes)), len(frames.linear))
+    linear, occupied = frames.linear[which], genes.wyckoffs[owner] >= 0
+    moved = np.take_along_axis(frames.letters[which], np.maximum(genes.wyckoffs[owner], 0).astype(np.int64), axis=1)
+    codes = site_codes(np.where(occupied, moved, -1).astype(np.int8), genes.elements[owner])
+    order = np.argsort(codes, axis=1, kind="stable")
+    points = np.einsum("nij,nsj->nsi", linear.astype(float), points_of(genes, free)[owner])
+    points = np.take_along_axis(points + frames.translation[which][:, None], order[..., None], axis=1)
+    described = from_codes(genes.space_group[owner], np.take_along_axis(codes, order, axis=1))
+    cells = np.linalg.inv(linear).transpose(0, 2, 1) @ cell_matrix(lattice)[owner]
+    constraints = lattice_constraints(number)
+    parameters = constraints.expand(constraints.reduce(cell_parameters(cells), tolerance=1e-3))
+    return Settled(described, read_points(described, points), parameters, owner)
 
 
 def _distinct(number: int, linear: Ints, translation: Ints) -> Ints:

@@ -2,12 +2,14 @@
 
 So far `generate`: sample, filter, realise, top up; `initialize`: many geometries of one composition;
 `mutate` and `guide`: Metropolis chains on a model's likelihood, from a given crystal or towards properties;
-`explore`: the phases of a space of elements, by energy above hull; `score`: how likely known crystals are;
+`explore`: the phases of a space of elements, by energy above hull; `BestOf`: more draws for one crystal;
+`score`: how likely known crystals are;
 `finetune`: sample, relax, judge, learn; a model of crystals as a source of geometries; and the baselines with what they
 need from other floors.
 """
 
 from aristotype.discover._baselines import BASELINES, make_baseline
+from aristotype.discover._best import BestOf
 from aristotype.discover._chain_result import ChainConfig, ChainsResult
 from aristotype.discover._describe import describe_conditions
 from aristotype.discover._diffraction import PatternLikeness
@@ -27,7 +29,7 @@ from aristotype.discover._initialize import StartGenerator, initialize
 from aristotype.discover._mutate import mutate
 from aristotype.discover._properties import PROPERTIES, Guide, property_named
 from aristotype.discover._rewards import EnergyAboveHull, Reward, density, reward_named, rewards_of
-from aristotype.discover._score import Scores, score, typicality
+from aristotype.discover._score import Scores, score, sized, typicality
 from aristotype.discover._score_report import extremes, score_report
 from aristotype.discover._source import GeometrySource
 
@@ -35,6 +37,7 @@ __all__ = [
     "BASELINES",
     "PATIENCE",
     "PROPERTIES",
+    "BestOf",
     "ChainConfig",
     "ChainsResult",
     "EnergyAboveHull",
@@ -66,6 +69,7 @@ __all__ = [
     "rewards_of",
     "score",
     "score_report",
+    "sized",
     "typicality",
     "with_own_geometry",
 ]

@@ -152,7 +152,7 @@ def _scored(
         reasons[row] = "the model gives it probability zero: it is not legal, or longer than the model can write"
     lost += [Failure(index=row, id=table.ids[row], reason=reason) for row, reason in enumerate(reasons) if reason]
     rows = fit[finite]
-    return rows, _sized({name: values[finite] for name, values in joined.items()}, genes.take(rows), model)
+    return rows, sized({name: values[finite] for name, values in joined.items()}, genes.take(rows), model)
 
 
 def _refusals(table: CrystalTable, genes: GeneBatch, model: Scorer) -> list[str]:
@@ -179,7 +179,8 @@ def _parts(model: Scorer, table: CrystalTable) -> dict[str, Floats]:
     return {"total": found["total"]} | found
 
 
-def _sized(parts: dict[str, Floats], genes: GeneBatch, model: Scorer) -> Scores:
+def sized(parts: Mapping[str, Floats], genes: GeneBatch, model: object) -> Scores:
+    """Scores of genes (n,) that a model drew, or of crystals with these genes, with their sizes."""
     free = np.zeros(len(genes), np.int64)
     if draws_geometry(model):
         cells = np.array([0, *(cell_box(number).size for number in range(1, NUM_GROUPS + 1))])

@@ -30,11 +30,15 @@ class TrainingConfig:
         max_steps: Optimiser updates.
         batch_size: Rows in one batch of one process.
         learning_rate: Peak learning rate, reached at the end of the warm-up.
+        part_rates: Peak learning rates of parts that have their own, by the beginning of their parameters' names
+            (`network.lattice` is that of `network.lattice.first.weight`); of several that fit the longest counts. They
+            rise and fall as `learning_rate` does.
         min_learning_rate: Where the schedule ends; ignored by the constant one.
         warmup_steps: Steps over which the rate rises linearly from zero.
         schedule: Shape after the warm-up: `cosine`, `linear` (both down to `min_learning_rate`) or `constant`.
         weight_decay: Decoupled decay (AdamW), on matrices only: biases, gains and embeddings have none.
         betas: Decay rates of AdamW's first and second moments.
+        epsilon: What AdamW adds to the root of the second moment.
         clip_norm: Largest global gradient norm; 0 leaves gradients as they are.
         ema_decay: Decay of the moving average of the weights that is validated and saved; 0 turns it off.
         patience: Validations without a better `nll` after which the run stops; 0 never stops early.
@@ -56,11 +60,13 @@ class TrainingConfig:
     max_steps: int | None = None
     batch_size: int = 256
     learning_rate: float = 1e-3
+    part_rates: dict[str, float] = field(default_factory=dict)
     min_learning_rate: float = 0.0
     warmup_steps: int = 0
     schedule: Schedule = "cosine"
     weight_decay: float = 0.01
     betas: tuple[float, float] = field(default=(0.9, 0.99))
+    epsilon: float = 1e-8
     clip_norm: float = 1.0
     ema_decay: float = 0.0
     patience: int = 0
@@ -85,6 +91,8 @@ class TrainingConfig:
         for name in ("seed", "warmup_steps", "patience", "validate_every", "save_every", "threads", "prefetch"):
             self._check(name, lambda v: v >= 0, "at least 0")
         self._check("learning_rate", lambda v: 0 < v < math.inf, "positive and finite")
+        self._check("part_rates", lambda v: all(0 < r < math.inf for r in v.values()), "positive and finite rates")
+        self._check("epsilon", lambda v: 0 < v < 1, "above 0 and below 1")
         self._check("min_learning_rate", lambda v: 0 <= v <= self.learning_rate, "between 0 and learning_rate")
         self._check("weight_decay", lambda v: 0 <= v < math.inf, "at least 0 and finite")
         self._check("clip_norm", lambda v: 0 <= v < math.inf, "at least 0 and finite")

@@ -218,7 +218,7 @@ class _Trainer:
         seed_step(config.seed, self.world.rank, c.step, "update")
         rate = learning_rate(c.step, config, self.total_steps)
         for group in self.optimizer.param_groups:
-            group["lr"] = rate
+            group["lr"] = rate * group["factor"]
         self.model.train()
         device = self.world.device
         with torch.autocast(device.type, dtype=torch.bfloat16, enabled=config.bf16 and device.type == "cuda"):

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import math
+from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
 import torch
 from torch import nn
+
+from aristotype.errors import ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -41,15 +44,49 @@ def decayed_parameters(model: nn.Module) -> set[str]:
 
 
 def make_optimizer(model: nn.Module, config: TrainingConfig) -> torch.optim.AdamW:
-    """AdamW over the trainable parameters, with weight decay on `decayed_parameters` only."""
+    """AdamW over the trainable parameters, with weight decay on `decayed_parameters` only.
+
+    Each group has a `factor`, by which the rate of its part is that of the schedule.
+
+    Raises:
+        ConfigError: a part of `config.part_rates` has no parameter.
+    """
     decayed = decayed_parameters(model)
-    trainable = [(name, p) for name, p in model.named_parameters() if p.requires_grad]
-    groups = [
-        {"params": [p for name, p in trainable if name in decayed], "weight_decay": config.weight_decay},
-        {"params": [p for name, p in trainable if name not in decayed], "weight_decay": 0.0},
-    ]
-    groups = [group for group in groups if group["params"]]
-    return torch.optim.AdamW(groups, lr=config.learning_rate, betas=config.betas, fused=True)
+    groups: dict[tuple[float, bool], list[nn.Parameter]] = {}
+    for name, parameter in model.named_parameters():
+        if parameter.requires_grad:
+            rate = part_rate(name, config)
+            groups.setdefault((rate, name in decayed), []).append(parameter)
+    for part in config.part_rates:
+        if not any(_belongs(name, part) for name, _ in model.named_parameters()):
+            names = sorted({name.rpartition(".")[0] for name, _ in model.named_parameters()})
+            close = get_close_matches(part, names, n=1)
+            hint = f"; did you mean {close[0]}?" if close else ""
+            raise ConfigError(f"training setting part_rates names {part!r}, and no parameter begins so{hint}")
+    return torch.optim.AdamW(
+        [
+            {
+                "params": parameters,
+                "weight_decay": config.weight_decay if decays else 0.0,
+                "factor": rate / config.learning_rate,
+            }
+            for (rate, decays), parameters in groups.items()
+        ],
+        lr=config.learning_rate,
+        betas=config.betas,
+        eps=config.epsilon,
+        fused=True,
+    )
+
+
+def part_rate(name: str, config: TrainingConfig) -> float:
+    """Peak learning rate of the parameter of a name."""
+    fits = [part for part in config.part_rates if _belongs(name, part)]
+    return config.part_rates[max(fits, key=len)] if fits else config.learning_rate
+
+
+def _belongs(name: str, part: str) -> bool:
+    return name == part or name.startswith(f"{part}.")
 
 
 def optimizer_tensors(optimizer: torch.optim.Optimizer, model: nn.Module) -> dict[str, torch.Tensor]:

@@ -100,6 +100,13 @@ def test_second_tries_bring_closer_atoms_apart(model):
     tried = again.sample(40, Conditions(space_groups=[62, 14]), seed=0, score=False)
     assert np.median(tried.column("closest").to_numpy()) > np.median(free.column("closest").to_numpy())
     assert tried.column("site_draws").to_numpy().max() > 0 == free.column("site_draws").to_numpy().max()
+    draws, closest = tried.column("crystal_draws").to_numpy(), tried.column("closest").to_numpy()
+    assert draws.max() > 1 and (draws[closest < again.tries.closest] == again.tries.crystals).all()
+    assert (free.column("crystal_draws").to_numpy() == 1).all() and tried.ids == free.ids
+    assert tried.genes().legal().all()
+    # Group and elements are those of the first draw.
+    assert (tried.space_group == free.space_group).all()
+    assert (again.members(tried.genes()) == again.members(free.genes())).all()
 
 
 def test_spaces_of_elements_are_heeded(model):

@@ -1,6 +1,6 @@
 """Parts that at least two model families share."""
 
-from aristotype.models.blocks._anchors import distinct_descriptions, with_anchors
+from aristotype.models.blocks._anchors import apart_along_axes, distinct_descriptions, with_anchors
 from aristotype.models.blocks._cells import CELL_OUTPUTS, CellBoxes, CellLaw, boxed
 from aristotype.models.blocks._embeddings import ElementEmbedding, SiteEmbedding, element_features
 from aristotype.models.blocks._formula import Bools, ElementAssignment, FormulaTarget
@@ -38,6 +38,7 @@ __all__ = [
     "KeyValueCache",
     "Layer",
     "SiteEmbedding",
+    "apart_along_axes",
     "average_table",
     "block_features",
     "boxed",

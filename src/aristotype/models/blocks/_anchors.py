@@ -34,7 +34,7 @@ def with_anchors(settled: Settled) -> tuple[Ints, Floats]:
         for letter in np.unique(genes.wyckoffs[here, 0]).tolist():
             mine = here[genes.wyckoffs[here, 0] == letter]
             which, site = np.nonzero(kind[mine])
-            place, image = _apart_along_axes(number, letter, free[mine[which], site])
+            place, image = apart_along_axes(number, letter, free[mine[which], site])
             row, site = mine[which[place]], site[place]
             pinned = np.array(pinned_axes(number, letter), bool)
             moved = _moved(genes.take(row), free[row], number, image[:, pinned])
@@ -46,7 +46,7 @@ def with_anchors(settled: Settled) -> tuple[Ints, Floats]:
     return np.concatenate(rows), np.concatenate(frees)
 
 
-def _apart_along_axes(number: int, letter: int, free: Floats) -> tuple[Ints, Floats]:
+def apart_along_axes(number: int, letter: int, free: Floats) -> tuple[Ints, Floats]:
     """The images of sites (n, 3) that differ along polar axes: which site (q,), and parameters (q, freedom)."""
     maps, pinned = image_maps(number, letter), np.array(pinned_axes(number, letter), bool)
     images = (np.einsum("mij,nj->nmi", maps.linear, free[:, : len(pinned)]) + maps.shift / GRID) % 1.0

@@ -6,8 +6,9 @@ import copy
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
+from functools import partial
 from itertools import count
-from typing import Any, Self
+from typing import Any, Protocol, Self
 
 import numpy as np
 import pyarrow as pa
@@ -16,6 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from aristotype.crystal import Conditions, CrystalTable, GeneBatch
+from aristotype.errors import InputError
 from aristotype.models._counted import CountedModel
 from aristotype.models._parts import elements_of, first_rows
 from aristotype.models._targets import meets_targets
@@ -29,26 +31,32 @@ from aristotype.models.wyckoff_augen._tries import Tries
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 FAMILY = "wyckoff-augen"
-_ROWS_A_BLOCK = 64
+_ROWS_A_BLOCK, _COMPLETED_A_BLOCK = 64, 4
+_ATTEMPT = 1 << 48  # attempts of a row draw from streams this far apart
+
+
+class Completes(Protocol):
+    """Draws crystals around a partial crystal."""
+
+    def draw(self, seed: int, rows: Ints) -> CrystalTable:
+        """Crystals from the random streams with these numbers (n,)."""
+        ...
 
 
 class AugenModel(CountedModel, ABC):
     """A model of crystals: p(group, space of elements), and a density of sequences given both.
 
     A subclass gives the configuration, the network and `loss`, `log_sequences`, `batches` and `draw`; `covers`, if its
-    cells are limited.
+    cells are limited, and `completion`, if it takes partial crystals.
     """
 
     family = FAMILY
     draws_geometry = True
-    one_hot_spaces = False  # see `SpaceNetwork`
 
     def __init__(self, config: Any, train_keys: NDArray[np.uint8] | None = None) -> None:
         """A model with fresh weights; `train_keys` (n, 16) are keys of the training genes, hands merged."""
         super().__init__(config, train_keys)
-        self.space = SpaceNetwork(
-            config.elements, config.width, config.element_width, config.max_sites, one_hot=self.one_hot_spaces
-        )
+        self.space = self.space_network(config)
         self.tries = Tries()
 
     @classmethod
@@ -60,6 +68,10 @@ class AugenModel(CountedModel, ABC):
         return model
 
     # What a configuration is
+
+    def space_network(self, config: Any) -> SpaceNetwork:
+        """A fresh network of spaces of elements."""
+        return SpaceNetwork(config.elements, config.width, config.element_width, config.max_sites)
 
     @abstractmethod
     def log_sequences(self, found: Descriptions, orders: Orders, *, double: bool = False) -> dict[str, Floats]:
@@ -81,12 +93,32 @@ class AugenModel(CountedModel, ABC):
 
     @abstractmethod
     def draw(
-        self, group: Ints, space: NDArray[np.bool_], seed: int, rows: Ints, limits: Mapping[int, Limit]
+        self,
+        group: Ints,
+        space: NDArray[np.bool_],
+        seed: int,
+        rows: Ints,
+        limits: Mapping[int, Limit],
+        *,
+        gives_up: bool = False,
     ) -> CrystalTable:
         """Crystals of groups (n,) and spaces of elements (n, E), from the random streams with these numbers (n,).
 
-        `limits` is what is asked for besides, by space group.
+        `limits` is what is asked for besides, by space group. With `gives_up` a crystal may end with its first site
+        that is too close to something: it is no crystal then, and its `closest` says so.
         """
+
+    def completion(self, conditions: Conditions) -> Completes:
+        """What draws crystals around a partial crystal.
+
+        Raises:
+            InputError: the model does not take partial crystals, or as for `stream`.
+            InfeasibleConditionsError: as for `stream`.
+        """
+        raise InputError(
+            "a partial crystal with coordinates is given, which this model does not take; take one of configuration "
+            "default, or give its sites alone as a partial gene"
+        )
 
     def log_spaces(self, group: Tensor, space: Tensor) -> Tensor:
         """(n,) what is learnt of groups (n,) and spaces (n, E): the mean over both orders, without p(group)."""
@@ -100,15 +132,20 @@ class AugenModel(CountedModel, ABC):
     def stream(self, conditions: Conditions | None = None, *, seed: int, score: bool = False) -> Iterator[CrystalTable]:
         """Endless tables of crystals in row order; row i depends on (seed, i) alone.
 
-        Columns: `closest` (smallest distance of two atoms over the sum of their covalent radii) and `site_draws` (sites
-        drawn again because they overlapped). Where space groups are asked for they are drawn first, from p(group)
-        restricted to them, and elements given them; where elements alone are asked for these come first. Without either
-        both ways are taken alike.
+        Columns: `closest` (smallest distance of two atoms over the sum of their covalent radii), `site_draws` (sites
+        drawn again because they overlapped) and `crystal_draws` (crystals drawn for one because others did). Where
+        space groups are asked for they are drawn first, from p(group) restricted to them, and elements given them;
+        where elements alone are asked for these come first. Without either both ways are taken alike.
+
+        A partial crystal keeps its sites and, if it has one, its cell: crystals come in the description in which it was
+        given. Each is one of 16 candidates, chosen by weight, so that they follow p(crystal | what is known) only as
+        the number of candidates grows (see `_complete`). `log_prob` is that of the whole crystal, the column
+        `crystal_draws` counts candidates, and `closest` leaves out pairs of known sites where the cell is known.
 
         Args:
-            conditions: all but a partial crystal. Letters and elements are those that can still be completed; a formula
-                is met in any number of formula units of up to 40 atoms where no limit is given. Sites that are known,
-                and a template, are taken by the letters that they are given with.
+            conditions: hard constraints. Letters and elements are those that can still be completed; a formula
+                is met in any number of formula units of up to 40 atoms where no limit is given. A template, and sites
+                that are known without coordinates, are taken by the letters that they are given with.
             seed: from 0 to 2^63 - 1.
             score: also compute `log_prob`, which is null otherwise.
 
@@ -117,18 +154,47 @@ class AugenModel(CountedModel, ABC):
             InputError: an element outside the vocabulary is required, the seed is outside its range, or something is
                 asked for that the model does not take.
         """
-        spaces = Spaces(self, conditions)  # refuses what cannot be before anything is drawn
         self.eval()
-        return self._blocks(spaces, seed, score)
+        # What cannot be is refused before anything is drawn.
+        if conditions is not None and conditions.partial_crystal is not None:
+            completion = self.completion(conditions)
+            return self._blocks(partial(completion.draw, seed), _COMPLETED_A_BLOCK, score)
+        spaces = Spaces(self, conditions)
 
-    def _blocks(self, spaces: Spaces, seed: int, score: bool) -> Iterator[CrystalTable]:
-        for start in count(0, _ROWS_A_BLOCK):
-            rows = np.arange(start, start + _ROWS_A_BLOCK)
-            table = self.draw(*spaces.draw(seed, rows), seed, rows, spaces.limits)
+        def draw(rows: Ints) -> CrystalTable:
+            return self._without_overlaps(*spaces.draw(seed, rows), seed, rows, spaces.limits)
+
+        return self._blocks(draw, _ROWS_A_BLOCK, score)
+
+    def _blocks(self, draw: Callable[[Ints], CrystalTable], size: int, score: bool) -> Iterator[CrystalTable]:
+        for start in count(0, size):
+            table = draw(np.arange(start, start + size))
             table = table.with_columns(
                 {"model": pa.array([self.name] * len(table)), "log_prob": pa.array([None] * len(table), pa.float64())}
             )
             yield self.scored(table) if score else table
+
+    def _without_overlaps(
+        self, group: Ints, space: NDArray[np.bool_], seed: int, rows: Ints, limits: Mapping[int, Limit]
+    ) -> CrystalTable:
+        """`draw`, up to `tries.crystals` times where atoms overlap, as the column `crystal_draws` tells."""
+        parts, places, left = [], [], np.arange(len(rows))
+        sites, draws = np.zeros(len(rows), np.int64), np.zeros(len(rows), np.int64)
+        for attempt in range(self.tries.crystals):
+            last = attempt + 1 == self.tries.crystals
+            streams = rows[left] + attempt * _ATTEMPT
+            table = self.draw(group[left], space[left], seed, streams, limits, gives_up=not last)
+            sites[left] += table.column("site_draws").to_numpy()
+            draws[left] += 1
+            done = np.flatnonzero((table.column("closest").to_numpy() >= self.tries.closest) | last)
+            parts.append(table.take(done))
+            places.append(left[done])
+            left = np.delete(left, done)
+            if not len(left):
+                break
+        table = CrystalTable.concatenate(parts).take(np.argsort(np.concatenate(places)))
+        ids = [f"{self.name}-{row}" for row in rows.tolist()]
+        return table.with_columns(id=ids, site_draws=sites, crystal_draws=draws)
 
     def scored(self, table: CrystalTable) -> CrystalTable:
         """A table of crystals with their `log_prob`."""
@@ -141,6 +207,12 @@ class AugenModel(CountedModel, ABC):
             InputError: n is negative, or see `stream`.
         """
         return first_rows(self.stream(conditions, seed=seed, score=score), n, "crystals")
+
+    def without_redraws(self) -> Self:
+        """The same model, which keeps what it draws first, overlaps included: its draws follow `log_prob`."""
+        out = copy.copy(self)
+        out.tries = Tries.none()
+        return out
 
     # Scoring
 
@@ -174,12 +246,16 @@ class AugenModel(CountedModel, ABC):
         parts["total"] = parts["total"] + space
         return {**parts, "space": space, "exact": exact}
 
-    @torch.no_grad()
     def log_space(self, genes: GeneBatch) -> NDArray[np.float64]:
         """(n,) log of 1/2 [p(G) p(C|G) + p(C) p(G|C)]."""
-        members = torch.from_numpy(self.members(genes)).to(self.group_counts.device)
-        group = torch.from_numpy(genes.space_group.astype(np.int64)).to(members.device)
-        first = np.log(self.group_probabilities()[genes.space_group])
+        return self.log_joint(genes.space_group.astype(np.int64), self.members(genes))
+
+    @torch.no_grad()
+    def log_joint(self, groups: Ints, spaces: NDArray[np.bool_]) -> NDArray[np.float64]:
+        """The same of groups (n,) and spaces of elements (n, E)."""
+        members = torch.from_numpy(spaces).to(self.group_counts.device)
+        group = torch.from_numpy(groups).to(members.device)
+        first = np.log(self.group_probabilities()[groups])
         network = copy.deepcopy(self.space).double()
         given = network.log_space(group, members).cpu().numpy()
         free = network.log_space(torch.zeros_like(group), members)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,14 +27,26 @@ def choices(at: Written, letters: Ints, elements: Ints, limits: Mapping[int, Lim
     Returns:
         (n, 28) letters and the end, and (n, 27, E) elements on each letter.
     """
+    return narrowed(*by_rules(at), at, letters, elements, [limits.get(number) for number in at.group.tolist()])
+
+
+def by_rules(at: Written) -> tuple[Flags, Flags]:
+    """What the rules alone leave: (n, 28) letters and the end, and (n, 27, E) elements on each letter."""
     ends = letters_allowed(at)
     possible = np.stack([elements_allowed(at, np.full(len(ends), letter)) for letter in range(STOP)], axis=1)
     possible &= ends[:, :STOP, None]
-    for row, number in enumerate(at.group.tolist()):
-        limit = limits.get(number)
+    return ends, possible
+
+
+def narrowed(
+    ends: Flags, possible: Flags, at: Written, letters: Ints, elements: Ints, limits: Sequence[Limit | None]
+) -> tuple[Flags, Flags]:
+    """What is left of what the rules leave, with a limit for each of the n sequences; see `choices`."""
+    ends, possible = ends.copy(), possible.copy()
+    for row, limit in enumerate(limits):
         if limit is None:
             continue
-        atoms = primitive_multiplicities(number)
+        atoms = primitive_multiplicities(int(at.group[row]))
         sites = list(zip(letters[row].tolist(), elements[row].tolist(), strict=True))
         placed = np.zeros(possible.shape[2], np.int64)
         for letter, element in sites:

@@ -7,6 +7,17 @@ from dataclasses import dataclass
 from aristotype.errors import ConfigError
 from aristotype.models._settings import HEAVIEST, check_counted
 
+CALIBRATED = (
+    "group_temperature",
+    "space_temperature",
+    "cell_spread",
+    "letter_temperature",
+    "element_temperature",
+    "node_temperature",
+    "fine_temperature",
+)
+"""Set on validation crystals after training (see `_calibrate`)."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class WyckoffAugenConfig:
@@ -19,6 +30,13 @@ class WyckoffAugenConfig:
     cell_components: int = 32  # of the mixture over cells
     dropout: float = 0.1
     first_only: bool = True  # learn the first description of each crystal, not one of all, drawn anew each epoch
+    group_temperature: float = 1.0  # divides logits of groups given elements; this and the next six are calibrated
+    space_temperature: float = 1.0  # those of elements of the space
+    letter_temperature: float = 1.0
+    element_temperature: float = 1.0
+    node_temperature: float = 1.0  # those of nodes of coarse grids
+    fine_temperature: float = 1.0  # those of fine points
+    cell_spread: float = 1.0  # factor on the widths of cells
     elements: tuple[int, ...] = ()  # vocabulary, atomic numbers in increasing order
     max_sites: int = 0  # most sites of a crystal; 0 stands for those of the data
     group_smoothing: float = 0.001  # share of p(space group) spread evenly over all 230
@@ -29,6 +47,9 @@ class WyckoffAugenConfig:
         for name in ("width", "layers", "heads", "element_width", "cell_components"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"{name} is {getattr(self, name)}; it must be at least 1")
+        for name in CALIBRATED:
+            if not 0.1 <= getattr(self, name) <= 10.0:
+                raise ConfigError(f"{name} is {getattr(self, name)}; it must be from 0.1 to 10")
         if self.max_sites < 0:
             raise ConfigError(
                 f"max_sites is {self.max_sites}; it must be at least 0, which stands for that of the data"

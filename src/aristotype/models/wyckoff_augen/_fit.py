@@ -6,11 +6,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from aristotype.crystal import CrystalTable
+from aristotype.models._fitting import validation_rows
+from aristotype.models.wyckoff_augen._calibrate import CRYSTALS, calibrate
 from aristotype.models.wyckoff_augen._config import WyckoffAugenConfig
 from aristotype.models.wyckoff_augen._model import WyckoffAugen
 from aristotype.models.wyckoff_augen._training import fit_model
-from aristotype.training import TrainingConfig, TrainingResult
+from aristotype.training import TrainingConfig, TrainingResult, load_checkpoint, rank_and_world
 
 
 def fit(
@@ -40,15 +44,15 @@ def fit(
         settings: further facts that identify the run.
         card: text of the model card, to which the figures of the run are added.
         max_validation: most validation crystals.
-        calibrate_best: nothing in this family is calibrated.
+        calibrate_best: whether the best checkpoint is calibrated on 500 validation crystals when the run ends, which
+            takes a few minutes; a run that is resumed after its end does it again.
 
     Raises:
         InputError: a training crystal has more sites than the model writes, or an element outside the vocabulary; no
             validation crystal is left.
         TableError: a row is a gene.
     """
-    del calibrate_best
-    return fit_model(
+    result = fit_model(
         WyckoffAugen,
         model,
         train_crystals,
@@ -60,3 +64,10 @@ def fit(
         card=card,
         max_validation=max_validation,
     )
+    if calibrate_best and result.stopped != "interrupted" and rank_and_world()[0] == 0:
+        best = Path(out) / "best"
+        kept = WyckoffAugen.from_checkpoint(*load_checkpoint(best))
+        short = val_crystals.take(np.flatnonzero(val_crystals.genes().num_sites <= kept.config.max_sites))
+        rows = validation_rows(short.genes(), kept.config.elements, min(max_validation, CRYSTALS))
+        calibrate(best, kept, short.take(rows))
+    return result

@@ -8,6 +8,7 @@ what is missing.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Protocol
@@ -276,7 +277,13 @@ def _one_more(table: Flags, atoms: int, lowest: int, elements: int) -> Flags:
     return out
 
 
-def limit_of(conditions: Conditions, number: int, vocabulary: tuple[int, ...], max_sites: int) -> Limit | None:
+def limit_of(
+    conditions: Conditions,
+    number: int,
+    vocabulary: tuple[int, ...],
+    max_sites: int,
+    letters: Sequence[int] | None = None,
+) -> Limit | None:
     """The limit that conditions set on crystals of a space group, None where they set none.
 
     Args:
@@ -284,17 +291,19 @@ def limit_of(conditions: Conditions, number: int, vocabulary: tuple[int, ...], m
         number: the space group.
         vocabulary: atomic numbers of the model.
         max_sites: most sites that it writes.
+        letters: of the known sites, where these are written in another frame than they were given in.
     """
     formula = conditions.formula or ()
     elements = np.searchsorted(vocabulary, [z for z, _ in formula]).astype(np.int64)
     counts = tuple(count for _, count in formula)
     if conditions.template is not None:
-        letters = tuple(w for w in conditions.template.wyckoffs[0].tolist() if w >= 0)
-        return TemplateLimit(number, letters, elements, counts or None)
+        places = tuple(w for w in conditions.template.wyckoffs[0].tolist() if w >= 0)
+        return TemplateLimit(number, places, elements, counts or None)
     wanted: tuple[Site, ...] = ()
     if conditions.partial is not None:
-        pairs = zip(conditions.partial.wyckoffs[0].tolist(), conditions.partial.elements[0].tolist(), strict=True)
-        wanted = tuple(sorted((w, int(np.searchsorted(vocabulary, z))) for w, z in pairs if w >= 0))
+        own = conditions.partial.wyckoffs[0].tolist() if letters is None else letters
+        pairs = zip(own, conditions.partial.elements[0].tolist(), strict=True)
+        wanted = tuple(sorted((int(w), int(np.searchsorted(vocabulary, z))) for w, z in pairs if w >= 0))
     sites = conditions.num_sites
     if not counts:
         if sites is None and conditions.max_atoms is None and not wanted:

@@ -21,15 +21,17 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from aristotype.crystal import CrystalTable
+from aristotype.crystal import Conditions, CrystalTable
 from aristotype.models.wyckoff_augen._base import FAMILY, AugenModel
 from aristotype.models.wyckoff_augen._batches import maker_of_batches
+from aristotype.models.wyckoff_augen._complete import Completion
 from aristotype.models.wyckoff_augen._config import WyckoffAugenConfig
 from aristotype.models.wyckoff_augen._limits import Limit
 from aristotype.models.wyckoff_augen._network import AugenNetwork, Batch
 from aristotype.models.wyckoff_augen._sampler import Drawing
 from aristotype.models.wyckoff_augen._score import log_sequences
 from aristotype.models.wyckoff_augen._sequences import Descriptions, Orders
+from aristotype.models.wyckoff_augen._space import SpaceNetwork
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -48,6 +50,12 @@ class WyckoffAugen(AugenModel):
         super().__init__(config, train_keys)
         self.network = AugenNetwork(config)
 
+    def space_network(self, config: WyckoffAugenConfig) -> SpaceNetwork:
+        """A fresh network of spaces of elements."""
+        temperatures = config.space_temperature, config.group_temperature
+        sizes = config.elements, config.width, config.element_width, config.max_sites
+        return SpaceNetwork(*sizes, temperatures=temperatures)
+
     def loss(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
         """Negative log-likelihood in nats of one sequence a crystal; of spaces and groups the mean of both orders."""
         parts = {**self.network.log_prob(batch), "space": self.log_spaces(batch.group, batch.space)}
@@ -64,7 +72,18 @@ class WyckoffAugen(AugenModel):
         return maker_of_batches(learnt, self.vocabulary_index, self.config.max_sites, seed)
 
     def draw(
-        self, group: Ints, space: NDArray[np.bool_], seed: int, rows: Ints, limits: Mapping[int, Limit]
+        self,
+        group: Ints,
+        space: NDArray[np.bool_],
+        seed: int,
+        rows: Ints,
+        limits: Mapping[int, Limit],
+        *,
+        gives_up: bool = False,
     ) -> CrystalTable:
         """Crystals by `Drawing`, with the columns `closest` and `site_draws`."""
-        return Drawing(self, group, space, seed, rows, limits).run()
+        return Drawing(self, group, space, seed, rows, limits, gives_up=gives_up).run()
+
+    def completion(self, conditions: Conditions) -> Completion:
+        """What draws crystals around a partial crystal (see `AugenModel`)."""
+        return Completion(self, conditions)

@@ -48,6 +48,7 @@ class Placed:
     """What is there of n crystals, S sites each."""
 
     group: Tensor  # (n,)
+    space: Tensor  # (n, E) bool
     wyckoffs: Tensor  # (n, S)
     elements: Tensor  # (n, S) indices in the vocabulary
     cell_features: Tensor  # (n, 12)
@@ -63,7 +64,6 @@ class Batch(Placed):
     M of the nodes have the point of their site around them, with P fine points together.
     """
 
-    space: Tensor  # (n, E) bool
     cell: Tensor  # (n, 6) points of the box
     acute: Tensor  # (n,) bool
     letters_allowed: Tensor  # (n, S + 1, 28) bool
@@ -116,6 +116,7 @@ class AugenNetwork(nn.Module):
         self.cell_in = nn.Sequential(nn.Linear(CELL_FEATURES, width), nn.GELU(), nn.Linear(width, width))
         self.factors_in = nn.Linear(NUM_FEATURES, width)
         self.told_in = nn.Sequential(nn.Linear(TOLD, width), nn.GELU(), nn.Linear(width, width))
+        self.waiting_in = nn.Sequential(nn.Linear(config.element_width, width), nn.GELU(), nn.Linear(width, width))
         self.near = nn.Linear(shells, config.heads)
         self.layers = nn.ModuleList(Layer(width, config.heads, config.dropout) for _ in range(config.layers))
         self.norm = nn.LayerNorm(width)
@@ -130,8 +131,8 @@ class AugenNetwork(nn.Module):
         )
         self.element_bias = nn.Parameter(torch.zeros(len(config.elements)))
         # coordinates
-        self.nodes = Wanted(width, WIDE, config.dropout)
-        self.fine = Wanted(width, NARROW, config.dropout)
+        self.nodes = Wanted(width, WIDE, config.dropout, config.node_temperature)
+        self.fine = Wanted(width, NARROW, config.dropout, config.fine_temperature)
         self.drop = nn.Dropout(config.dropout)
 
     # The cell
@@ -145,7 +146,7 @@ class AugenNetwork(nn.Module):
     def cell_law(self, about: Tensor, group: Tensor) -> CellLaw:
         """The mixture over cells; the first coordinate of the box is that of a lattice point, not of an atom."""
         raw = widened(self.cell_out(self.cell_hidden(about)))
-        law = self.boxes.law(raw, group)
+        law = self.boxes.law(raw, group, self.config.cell_spread)
         centre = law.centre.clone()
         centre[..., 0] += _LATTICE_POINT
         return law._replace(centre=centre)
@@ -157,7 +158,7 @@ class AugenNetwork(nn.Module):
         start = about + self.cell_in(there.cell_features)
         placed = self.kinds(there.group, there.wyckoffs, there.elements)
         x = torch.cat([start[:, None], placed + self.factors_in(there.factors)], dim=1)
-        x = self.drop(x + self.told_in(there.told))
+        x = self.drop(x + self.told_in(there.told) + self.waiting_in(self.waiting(there)))
         length = x.shape[1]
         bias = x.new_zeros(len(x), self.config.heads, length, length)
         bias[:, :, 1:, 1:] = self.near(shells(there.pairs)).permute(0, 3, 1, 2)
@@ -166,6 +167,12 @@ class AugenNetwork(nn.Module):
         for layer in self.layers:
             x = layer(x, causal=False, mask=bias)
         return self.norm(x)
+
+    def waiting(self, there: Placed) -> Tensor:
+        """(n, S + 1, element_width) elements of the space that have not come, before each site and after the last."""
+        seen = functional.one_hot(there.elements, there.space.shape[1]).cumsum(dim=1) > 0
+        left = there.space[:, None] & ~functional.pad(seen, (0, 0, 1, 0))
+        return left.to(self.element_bias.dtype) @ self.elements()
 
     def kinds(self, group: Tensor, wyckoffs: Tensor, elements: Tensor) -> Tensor:
         """(n, S, width) letters and elements of sites."""
@@ -191,13 +198,16 @@ class AugenNetwork(nn.Module):
         wanted = self.letter_near(state)
         logits = logits + (torch.cat([near, own], dim=3) @ wanted[..., None])[..., 0]
         logits = torch.cat([logits, self.end(state)], dim=2)
-        return functional.log_softmax(widened(logits).masked_fill(~allowed, -torch.inf), dim=2)
+        return functional.log_softmax(
+            (widened(logits) / self.config.letter_temperature).masked_fill(~allowed, -torch.inf), dim=2
+        )
 
     def element_logits(self, state: Tensor, letters: Tensor, group: Tensor, near: Tensor, own: Tensor) -> Tensor:
         """(n, k, E) logits of elements on letters (n, k), with the distances (n, k) of points without freedom."""
         told = torch.cat([shells(near), shells(own), torch.ones_like(near)[..., None]], dim=-1)
         x = state + self.sites(group, letters) + self.letter_told(told)
-        return widened(self.element_query(x) @ self.elements().T + self.element_bias)
+        raw = self.element_query(x) @ self.elements().T + self.element_bias
+        return widened(raw) / self.config.element_temperature
 
     def log_prob(self, batch: Batch) -> dict[str, Tensor]:
         """(n,) logs of the density of cells in their box, of letters and elements, and of coordinates."""
@@ -240,10 +250,10 @@ class AugenNetwork(nn.Module):
 class Wanted(nn.Module):
     """How much points are wanted for a site: by where they are, and by how far they are from each site and image."""
 
-    def __init__(self, width: int, told: Shells, dropout: float) -> None:
-        """Reads sites of a width, and tells distances apart by shells."""
+    def __init__(self, width: int, told: Shells, dropout: float, temperature: float) -> None:
+        """Reads sites of a width, and tells distances apart by shells; logits are divided by a temperature."""
         super().__init__()
-        self.told = told
+        self.told, self.temperature = told, temperature
         shells = len(told.middles) + 1
         self.query = nn.Sequential(nn.Linear(width, 2 * width), nn.GELU(), nn.Dropout(dropout))
         self.where = nn.Linear(2 * width, NUM_FEATURES)
@@ -281,7 +291,7 @@ class Wanted(nn.Module):
             there = (distances[:, column] < _NOWHERE).nonzero()[:, 0]
             part = (shells(distances[there, column], self.told) * wanted[site[there], column]).sum(dim=1)
             logits = logits.index_add(0, there, part)
-        return widened(logits)
+        return widened(logits) / self.temperature
 
 
 def log_sum_by(values: Tensor, owner: Tensor, count: int) -> Tensor:

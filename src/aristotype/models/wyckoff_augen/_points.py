@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import torch
@@ -41,17 +41,32 @@ class Point:
     free: Floats  # (freedom,)
     again: int = 0
     ratio: float = -1.0
+    hopeless: bool = False  # whether all that was looked at last is too close to something
+    boxed_in: bool = False  # whether there is no place for it at all
+    later: Surroundings | None = None  # known sites that the network is not told yet, which are kept away from too
+    later_radii: Floats = field(default_factory=lambda: np.zeros(0))  # (sites to come,)
 
     @property
     def grid(self) -> Grid:
         """What its density lives on."""
         return grid(self.number, self.letter, self.sizes, self.held)
 
+    @property
+    def radii(self) -> Floats:
+        """Covalent radii of all that it keeps away from."""
+        return np.append(self.placed, self.later_radii)
+
+    def away(self, near: Floats, free: Floats) -> Floats:
+        """Distances (k, sites) of parameters (k, freedom) to what is there, with those to what is to come."""
+        if self.later is None:
+            return near
+        return np.concatenate([near, self.later.distances(self.letter, free)[0]], axis=1)
+
     def possible(self, near: Floats, own: Floats, reach: int, closest: float) -> Flags:
         """(k,) which points something far enough from everything may be drawn around; all if none.
 
         Args:
-            near: (k, sites) Angstrom to what is there.
+            near: (k, sites) Angstrom to what is there, and to what is to come.
             own: (k,) and to their own images.
             reach: how far from a point what is drawn around it is along each parameter, in fine divisions.
             closest: smallest distance that fits, over the sum of the radii.
@@ -60,20 +75,21 @@ class Point:
         position = space_group(self.number).positions[self.letter]
         steps = position.linear.T[list(found.axes)] @ self.around.conventional
         away = reach * float((np.linalg.norm(steps, axis=1) / (FINER * np.array(self.sizes))).sum())
-        fits = (near + away >= closest * (self.placed + self.radius)).all(axis=1)
+        fits = (near + away >= closest * (self.radii + self.radius)).all(axis=1)
         fits &= own + 2.0 * away >= closest * 2.0 * self.radius
-        return np.asarray(fits if fits.any() else ~fits)
+        self.hopeless = not fits.any()
+        return np.asarray(~fits if self.hopeless else fits)
 
     def take(self, written: Floats, attempt: int, tries: Tries) -> bool:
         """Keeps written parameters if they fit better than those before; whether another try is due."""
         free = np.zeros_like(self.free)
         free[list(self.grid.axes)] = written
         near, own = self.around.distances(self.letter, free[None])
-        ratio = closeness(near[0], float(own[0]), self.placed, self.radius)
+        ratio = closeness(self.away(near, free[None])[0], float(own[0]), self.radii, self.radius)
         self.again = attempt
         if ratio > self.ratio:
             self.free, self.ratio = free, ratio
-        return ratio < tries.closest and attempt + 1 < tries.sites
+        return ratio < tries.closest and attempt + 1 < tries.sites and not self.boxed_in
 
 
 def draw_points(
@@ -97,7 +113,9 @@ def draw_points(
     reach = [int(np.abs(found.offsets).max()) + 1 for found in grids]
     everyone = np.arange(len(points))
     laws = _laws(network.nodes, points, frees, features, reach, tries, everyone, state, kind, placed)
-    nodes = [_choose(law, point.random[:, 0]) for law, point in zip(laws, points, strict=True)]
+    for point in points:
+        point.boxed_in = point.hopeless
+    nodes = [choose_index(law, point.random[:, 0]) for law, point in zip(laws, points, strict=True)]
     waiting = everyone
     for attempt in range(tries.sites):
         some = [points[index] for index in waiting.tolist()]
@@ -108,7 +126,7 @@ def draw_points(
         more = []
         for point, node, law in zip(some, chosen, laws, strict=True):
             random = point.random[attempt : attempt + 1]
-            offset = _choose(law, random[:, 1])
+            offset = choose_index(law, random[:, 1])
             uniform = random[:, 2 : 2 + 2 * len(point.sizes)].reshape(1, -1, 2)
             more.append(point.take(spread(point.grid, node, offset, uniform)[0], attempt, tries))
         waiting = waiting[more]
@@ -132,28 +150,50 @@ def _laws(
 
     What would be drawn again whatever comes after is left out: the same draws with fewer tries.
     """
-    found = [point.around.distances(point.letter, free) for point, free in zip(points, frees, strict=True)]
-    sizes = [len(free) for free in frees]
-    device = state.device
-    arrays = [np.concatenate(part).astype(np.float32) for part in (features, *zip(*found, strict=True))]
-    which = torch.from_numpy(rows).to(device)
-    logits = wanted(
-        state[which],
-        kind[which],
-        placed[which],
-        torch.from_numpy(np.repeat(np.arange(len(points)), sizes)).to(device),
-        *[torch.from_numpy(array).to(device) for array in arrays],
-    )
-    parts = np.split(logits.double().cpu().numpy(), np.cumsum(sizes)[:-1])
+    which = torch.from_numpy(rows).to(state.device)
+    found = logits_of(wanted, points, frees, features, state[which], kind[which], placed[which])
     out = []
-    for part, point, (near, own), away in zip(parts, points, found, reach, strict=True):
-        weight = np.where(point.possible(near, own, away, tries.closest), part, -np.inf)
+    for part, point, free, away in zip(found, points, frees, reach, strict=True):
+        near = point.away(part.near, free)
+        weight = np.where(point.possible(near, part.own, away, tries.closest), part.logits, -np.inf)
         weight = np.exp(weight - weight.max())
         out.append(weight / weight.sum())
     return out
 
 
-def _choose(law: Floats, uniform: Floats) -> Ints:
+class Logits(NamedTuple):
+    """How much k parameters of one site are wanted, and what the network was told of them."""
+
+    logits: Floats  # (k,)
+    near: Floats  # (k, sites) Angstrom to what is there
+    own: Floats  # (k,) and to their own images
+
+
+def logits_of(
+    wanted: Wanted,
+    points: list[Point],
+    frees: list[Floats],
+    features: list[Reals],
+    state: Tensor,
+    kind: Tensor,
+    placed: Tensor,
+) -> list[Logits]:
+    """How much parameters (k, freedom) with features (k, 136) of each of T sites are wanted (see `draw_points`)."""
+    found = [point.around.distances(point.letter, free) for point, free in zip(points, frees, strict=True)]
+    sizes = [len(free) for free in frees]
+    arrays = [np.concatenate(part).astype(np.float32) for part in (features, *zip(*found, strict=True))]
+    logits = wanted(
+        state,
+        kind,
+        placed,
+        torch.from_numpy(np.repeat(np.arange(len(points)), sizes)).to(state.device),
+        *[torch.from_numpy(array).to(state.device) for array in arrays],
+    )
+    parts = np.split(logits.double().cpu().numpy(), np.cumsum(sizes)[:-1])
+    return [Logits(part, near, own) for part, (near, own) in zip(parts, found, strict=True)]
+
+
+def choose_index(law: Floats, uniform: Floats) -> Ints:
     """(n,) indices drawn from probabilities (k,); one of probability zero never comes."""
     total = np.cumsum(law)
     last = int(np.flatnonzero(law)[-1])

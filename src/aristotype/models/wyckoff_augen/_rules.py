@@ -30,6 +30,17 @@ class Written(NamedTuple):
     space: Flags  # (n, E)
     room: Ints  # (n,) sites that may still come
 
+    def take(self, keep: Flags) -> Written:
+        """Some of the sequences."""
+        return Written(
+            group=self.group[keep],
+            letter=self.letter[keep],
+            element=self.element[keep],
+            unused=self.unused[keep],
+            space=self.space[keep],
+            room=self.room[keep],
+        )
+
     def after(self, letter: Ints, element: Ints) -> Written:
         """Where they stand once a site is written."""
         unused = self.unused.copy()

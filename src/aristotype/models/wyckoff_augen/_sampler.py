@@ -18,7 +18,7 @@ from aristotype.crystal import MAX_CELL, CrystalTable, GeneBatch, covalent_radii
 from aristotype.models._crystals import crystals_of
 from aristotype.models.blocks import NUM_FEATURES, choose, is_polar, primitive_multiplicities, site_features, uniforms
 from aristotype.models.wyckoff_augen._arrays import ball_volumes, cell_features, fixed_points, own_distances, told
-from aristotype.models.wyckoff_augen._choices import choices
+from aristotype.models.wyckoff_augen._choices import by_rules, narrowed
 from aristotype.models.wyckoff_augen._grids import divisions
 from aristotype.models.wyckoff_augen._network import Placed
 from aristotype.models.wyckoff_augen._points import A_TRY, Point, draw_points
@@ -31,6 +31,7 @@ from aristotype.symmetry import MAX_POSITIONS, space_group
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from aristotype.models.blocks import CellLaw
     from aristotype.models.wyckoff_augen._base import AugenModel
     from aristotype.models.wyckoff_augen._limits import Limit
     from aristotype.models.wyckoff_augen._model import WyckoffAugen
@@ -52,8 +53,14 @@ class Drawing:
         seed: int,
         rows: Ints,
         limits: Mapping[int, Limit],
+        *,
+        gives_up: bool = False,
     ) -> None:
-        """Space groups (n,), spaces (n, E), the numbers (n,) of random streams, and limits by space group."""
+        """Space groups (n,), spaces (n, E), the numbers (n,) of random streams, and limits by space group.
+
+        With `gives_up` a crystal ends with its first site that is too close to something.
+        """
+        self.gives_up = gives_up
         self.limits = limits
         self.model, self.network, self.tries = model, model.network, model.tries
         self.group, self.space, self.seed, self.rows = group, space, seed, rows
@@ -72,15 +79,23 @@ class Drawing:
         self.atoms = np.zeros((n, len(vocabulary)), np.int64)  # of the primitive cell, by element
         self.closest, self.again = np.full(n, np.inf), np.zeros(n, np.int64)
 
-    @torch.no_grad()
+        # Log of the density of a sequence under the model over that under which conditions had it drawn.
+        self.log_weight = np.zeros(n)
+
     def run(self) -> CrystalTable:
         """Draws all of them."""
+        self.draw()
+        return table_of(
+            self.model, self.group, self.letters, self.elements, self.free, self.lattice, self.rows
+        ).with_columns({"closest": pa.array(self.closest), "site_draws": pa.array(self.again)})
+
+    @torch.no_grad()
+    def draw(self) -> None:
+        """Draws cells, then site after site."""
         device = self.network.element_bias.device
         group = torch.from_numpy(self.group).to(device)
         about = self.network.about(group, torch.from_numpy(self.space).to(device))
-        random = uniforms(self.seed, self.rows, _CELL, 2 + MAX_CELL)
-        cell, acute = self.network.boxes.draw(self.network.cell_law(about, group), group, random)
-        self.cell, self.lattice = cell, self._lattices(cell, acute)
+        self.cell, self.lattice = self.cells(self.network.cell_law(about, group), group)
         self.around = [Surroundings(int(g), lattice) for g, lattice in zip(self.group, self.lattice, strict=True)]
         for row, number in enumerate(self.group.tolist()):
             places = fixed_points(number)[1]
@@ -92,9 +107,28 @@ class Drawing:
         while len(rows):
             at, rows = self._site(site, at, rows, about)
             site += 1
-        return table_of(
-            self.model, self.group, self.letters, self.elements, self.free, self.lattice, self.rows
-        ).with_columns({"closest": pa.array(self.closest), "site_draws": pa.array(self.again)})
+            if self.gives_up:
+                fits = self.closest[rows] >= self.tries.closest
+                at, rows = at.take(fits), rows[fits]
+
+    # What a subclass does in another way
+
+    def cells(self, law: CellLaw, group: Tensor) -> tuple[Floats, Floats]:
+        """Points (n, 6) of the box, and the cells (n, 6) that they are."""
+        random = uniforms(self.seed, self.rows, _CELL, 2 + MAX_CELL)
+        cell, acute = self.network.boxes.draw(law, group, random)
+        return cell, self._lattices(cell, acute)
+
+    def limits_of(self, rows: Ints) -> list[Limit | None]:
+        """The limit on the crystal of each of some rows."""
+        return [self.limits.get(number) for number in self.group[rows].tolist()]
+
+    def compare(self, row: int, site: int, near: Floats, own: float) -> None:
+        """Takes note of how close a site comes to what is there (sites,) and to its own images, in Angstrom."""
+        radius = self.radius[self.elements[row, : site + 1]]
+        self.closest[row] = min(self.closest[row], closeness(near, own, radius[:-1], radius[-1]))
+
+    # Site after site
 
     def _lattices(self, cell: Floats, acute: NDArray[np.bool_]) -> Floats:
         out = np.zeros((len(cell), 6))
@@ -112,14 +146,17 @@ class Drawing:
         group = torch.from_numpy(self.group[rows]).to(device)
         state = self.network.read(about[rows], self._there(rows, site, device))[:, -1]
         written = self.letters[rows, :site], self.elements[rows, :site]
-        ends, possible = choices(at, *written, self.limits)
-        allowed = torch.from_numpy(ends).to(device)
+        ruled = by_rules(at)
+        ends, possible = narrowed(*ruled, at, *written, self.limits_of(rows))
+        allowed = torch.from_numpy(ruled[0]).to(device)
         fixed = torch.from_numpy(self.fixed[rows, site]).to(device)
         own = torch.from_numpy(self.fixed_own[rows]).to(device)
         law = self.network.letter_logits(state[:, None], group, fixed[:, None], own, allowed[:, None])[:, 0]
+        law, mass = _left(law, torch.from_numpy(ends).to(device))
+        self.log_weight[rows] += mass
         letters = choose(law, uniform[:, 0])
         more = (letters != STOP).cpu().numpy()
-        at, rows = Written(*(part[more] for part in at)), rows[more]
+        at, rows = at.take(more), rows[more]
         if not len(rows):
             return at, rows
         keep = torch.from_numpy(more).to(device)
@@ -129,11 +166,13 @@ class Drawing:
             state[:, None], here, group, fixed[keep].gather(1, here), own[keep].gather(1, here)
         )[:, 0]
         chosen = letters.cpu().numpy()
-        mask = torch.from_numpy(possible[more][np.arange(len(rows)), chosen]).to(device)
-        elements = choose(torch.log_softmax(raw.masked_fill(~mask, -torch.inf), dim=1), uniform[:, 1])
+        masks = [torch.from_numpy(part[more][np.arange(len(rows)), chosen]).to(device) for part in (ruled[1], possible)]
+        law, mass = _left(torch.log_softmax(raw.masked_fill(~masks[0], -torch.inf), dim=1), masks[1])
+        self.log_weight[rows] += mass
+        elements = choose(law, uniform[:, 1])
         self.letters[rows, site], self.elements[rows, site] = chosen, elements.cpu().numpy()
         self.atoms[rows, self.elements[rows, site]] += self._multiplicities(rows, chosen)
-        self._coordinates(site, rows, state, random[more, 2:])
+        self.coordinates(site, rows, state, random[more, 2:])
         at = at.after(self.letters[rows, site], self.elements[rows, site])
         self._tell(site, rows, at)
         return at, rows
@@ -145,6 +184,7 @@ class Drawing:
     def _there(self, rows: Ints, site: int, device: torch.device) -> Placed:
         arrays = {
             "group": self.group[rows],
+            "space": self.space[rows],
             "wyckoffs": self.letters[rows, :site],
             "elements": self.elements[rows, :site],
             "cell_features": cell_features(self.cell[rows], self.lattice[rows]),
@@ -154,35 +194,11 @@ class Drawing:
         }
         return Placed(**{name: torch.from_numpy(array).to(device) for name, array in arrays.items()})
 
-    def _coordinates(self, site: int, rows: Ints, state: Tensor, random: Floats) -> None:
+    def coordinates(self, site: int, rows: Ints, state: Tensor, random: Floats) -> None:
         """Draws where a site of some rows is, and places it."""
-        group = torch.from_numpy(self.group[rows]).to(state.device)
-        letters = torch.from_numpy(self.letters[rows, : site + 1]).to(state.device)
-        elements = torch.from_numpy(self.elements[rows, : site + 1]).to(state.device)
-        kinds = self.network.kinds(group, letters, elements)
-        polar = is_polar(self.group[rows].astype(np.int16))
-        points: dict[int, Point] = {}
-        for place, row in enumerate(rows.tolist()):
-            number, letter = int(self.group[row]), int(self.letters[row, site])
-            held = bool(polar[place]) and site == 0
-            sizes = divisions(number, letter, self.lattice[row], anchored=held)
-            if sizes:
-                radius = self.radius[self.elements[row, : site + 1]]
-                points[place] = Point(
-                    number=number,
-                    letter=letter,
-                    held=held,
-                    sizes=sizes,
-                    around=self.around[row],
-                    placed=radius[:-1],
-                    radius=float(radius[-1]),
-                    random=random[place].reshape(-1, A_TRY),
-                    free=np.zeros(space_group(number).positions[letter].freedom),
-                )
-        there = torch.tensor(list(points), dtype=torch.long, device=state.device)
-        draw_points(
-            self.network, list(points.values()), state[there], kinds[there, site], kinds[there, :site], self.tries
-        )
+        found = (self.point(row, site, part) for row, part in zip(rows.tolist(), random, strict=True))
+        points = {place: point for place, point in enumerate(found) if point is not None}
+        draw_points(self.network, list(points.values()), *self.told_of(site, rows, state, list(points)), self.tries)
         for place, row in enumerate(rows.tolist()):
             number, letter = int(self.group[row]), int(self.letters[row, site])
             free = np.zeros(space_group(number).positions[letter].freedom)
@@ -190,13 +206,43 @@ class Drawing:
                 drawn = points[place]
                 self.again[row] += drawn.again
                 free = drawn.free if drawn.held else in_shapes(number, letter, drawn.free[None])[1][0]
-            self._put(row, site, letter, free)
+            self.put(row, site, letter, free)
 
-    def _put(self, row: int, site: int, letter: int, free: Floats) -> None:
+    def point(self, row: int, site: int, random: Floats) -> Point | None:
+        """A site to draw, with its random numbers; None where nothing is written of it."""
+        number, letter = int(self.group[row]), int(self.letters[row, site])
+        held = site == 0 and bool(is_polar(self.group[row : row + 1].astype(np.int16))[0])
+        sizes = divisions(number, letter, self.lattice[row], anchored=held)
+        if not sizes:
+            return None
+        radius = self.radius[self.elements[row, : site + 1]]
+        return Point(
+            number=number,
+            letter=letter,
+            held=held,
+            sizes=sizes,
+            around=self.around[row],
+            placed=radius[:-1],
+            radius=float(radius[-1]),
+            random=random.reshape(-1, A_TRY),
+            free=np.zeros(space_group(number).positions[letter].freedom),
+        )
+
+    def told_of(self, site: int, rows: Ints, state: Tensor, places: list[int]) -> tuple[Tensor, Tensor, Tensor]:
+        """States (T, width), kinds (T, width) and kinds of what is there (T, S, width), of some places among rows."""
+        there = torch.tensor(places, dtype=torch.long, device=state.device)
+        some = rows[places]
+        group = torch.from_numpy(self.group[some]).to(state.device)
+        letters = torch.from_numpy(self.letters[some, : site + 1]).to(state.device)
+        elements = torch.from_numpy(self.elements[some, : site + 1]).to(state.device)
+        kinds = self.network.kinds(group, letters, elements)
+        return state[there], kinds[:, site], kinds[:, :site]
+
+    def put(self, row: int, site: int, letter: int, free: Floats) -> None:
+        """Places a site with parameters (freedom,)."""
         number, around = int(self.group[row]), self.around[row]
         near, own = around.distances(letter, free[None])
-        radius = self.radius[self.elements[row, : site + 1]]
-        self.closest[row] = min(self.closest[row], closeness(near[0], float(own[0]), radius[:-1], radius[-1]))
+        self.compare(row, site, near[0], float(own[0]))
         self.pairs[row, site, :site], self.pairs[row, site, site] = near[0], own[0]
         self.pairs[row, :site, site] = near[0]
         around.put(letter, free)
@@ -214,6 +260,12 @@ class Drawing:
         filled = (self.atoms[rows] * self.ball / volume).sum(axis=1)
         atoms = (self.atoms[rows] / volume).sum(axis=1)
         self.told[rows, site + 1] = told(count, atoms, filled, at.unused.sum(axis=1))
+
+
+def _left(law: Tensor, mask: Tensor) -> tuple[Tensor, Floats]:
+    """Log-probabilities (n, k) of what is left of laws (n, k), renormalised, and the log (n,) of its share of them."""
+    left = law.masked_fill(~mask, -torch.inf)
+    return torch.log_softmax(left, dim=1), torch.logsumexp(left.double(), dim=1).cpu().numpy()
 
 
 def table_of(

@@ -20,7 +20,7 @@ from aristotype.models.blocks import boxed, distinct_descriptions, image_maps, i
 from aristotype.symmetry import GRID, asymmetric_unit, space_group
 
 if TYPE_CHECKING:
-    from aristotype.crystal import CrystalTable
+    from aristotype.crystal import CrystalTable, Settled
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -86,6 +86,17 @@ def descriptions_of(table: CrystalTable) -> Descriptions:
         owner=owner,
     )
     return found.take(kept)
+
+
+def repeats(settled: Settled) -> Ints:
+    """(n,) how often each description of n crystals is among all that are given; once but for those of higher symmetry.
+
+    Crystals are given by one description for each operation between them, up to those of the group.
+    """
+    which, free = with_anchors(settled)
+    genes, lattice, owner = settled.genes.take(which), settled.lattice[which], settled.owner[which]
+    kept = distinct_descriptions(genes, _in_unit(genes, free), lattice, owner)
+    return np.rint(np.bincount(owner) / np.bincount(owner[kept])).astype(np.int64)
 
 
 def first_of_each(found: Descriptions) -> Descriptions:

@@ -18,7 +18,14 @@ class SpaceNetwork(nn.Module):
     """Sets of elements given groups, and groups given sets."""
 
     def __init__(
-        self, elements: tuple[int, ...], width: int, element_width: int, most: int, *, one_hot: bool = False
+        self,
+        elements: tuple[int, ...],
+        width: int,
+        element_width: int,
+        most: int,
+        *,
+        one_hot: bool = False,
+        temperatures: tuple[float, float] = (1.0, 1.0),
     ) -> None:
         """Fresh weights.
 
@@ -27,10 +34,11 @@ class SpaceNetwork(nn.Module):
             width: of hidden vectors.
             element_width: of an element's vector.
             most: largest number of elements of a set.
+            temperatures: what logits of elements, and of groups, are divided by.
             one_hot: whether groups are told sets by a number for each element, as in the paper, not by their vectors.
         """
         super().__init__()
-        self.most, self.one_hot = most, one_hot
+        self.most, self.one_hot, self.temperatures = most, one_hot, temperatures
         self.groups = SiteEmbedding(width)
         self.elements = ElementEmbedding(elements, element_width)
         self.chosen = nn.Sequential(nn.Linear(element_width, width), nn.GELU(), nn.Linear(width, width))
@@ -58,7 +66,7 @@ class SpaceNetwork(nn.Module):
         count = chosen.sum(dim=1, keepdim=True)
         told = torch.where((group > 0)[:, None], self.groups.group(group), 0.0)
         state = torch.cat([told, chosen @ self.chosen(vectors), count / 4.0], dim=1)
-        logits = torch.cat([self.next(state) @ vectors.T + self.bias, self.end(state)], dim=1)
+        logits = torch.cat([self.next(state) @ vectors.T + self.bias, self.end(state)], dim=1) / self.temperatures[0]
         numbers = torch.arange(len(self.bias), device=chosen.device)
         last = torch.where(chosen > 0, numbers, -1).amax(dim=1, keepdim=True)
         allowed = torch.cat([(numbers > last) & (count < self.most), count > 0], dim=1)
@@ -86,4 +94,6 @@ class SpaceNetwork(nn.Module):
         members = space.to(self.bias.dtype)
         told = members if self.one_hot else members @ self.members(self.elements())
         hidden = self.to_group(torch.cat([told, members.sum(dim=1, keepdim=True) / 4.0], dim=1))
-        return functional.pad(functional.log_softmax(self.group_out(hidden), dim=1), (1, 0), value=-torch.inf)
+        return functional.pad(
+            functional.log_softmax(self.group_out(hidden) / self.temperatures[1], dim=1), (1, 0), value=-torch.inf
+        )

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from aristotype.models.wyckoff_augen._base import AugenModel
 
 Flags = NDArray[np.bool_]
+Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 _FIRST, _SPACE = 40, 128
 """Purposes of random numbers; that of an element is `_SPACE` and its place."""
@@ -35,7 +36,7 @@ class Spaces:
         """Checks the conditions on groups and elements.
 
         Raises:
-            InputError: an element that is asked for is not in the vocabulary, or a partial crystal is given.
+            InputError: an element that is asked for is not in the vocabulary, or a template is given and known sites.
             InfeasibleConditionsError: no element is allowed, or what is asked for has no room in any group.
         """
         self.model = model
@@ -47,13 +48,9 @@ class Spaces:
         if conditions is None:
             self.elements_first: bool | None = None
             return
-        if conditions.partial_crystal is not None:
-            raise InputError(
-                "a partial crystal with coordinates is given, which this model does not take; take crystalformer-mp20, "
-                "or give its sites alone as a partial gene"
-            )
+        known = "partial gene" if conditions.partial_crystal is None else "partial crystal"
         if conditions.template is not None and conditions.partial is not None:
-            raise InputError("a template and a partial gene are given; give one of them")
+            raise InputError(f"a template and a {known} are given; give one of them")
         if conditions.space_groups is not None:
             self.groups = np.array(conditions.space_groups, np.int64)
         required = conditions.required_elements
@@ -61,7 +58,7 @@ class Spaces:
             required |= {number for number, _ in conditions.formula}
         if conditions.partial is not None:
             required |= frozenset(conditions.partial.elements[conditions.partial.elements > 0].tolist())
-        self._fix_group(conditions)
+        self._fix_group(conditions, known)
         missing = required - model.vocabulary
         if missing:
             raise InputError(
@@ -77,9 +74,9 @@ class Spaces:
             self.elements_first = True  # they are given: the group follows from p(group | elements)
         self._limit(conditions)
 
-    def _fix_group(self, conditions: Conditions) -> None:
+    def _fix_group(self, conditions: Conditions, known: str) -> None:
         """A template, or sites that are known, are of one group."""
-        for gene, name in ((conditions.template, "template"), (conditions.partial, "partial gene")):
+        for gene, name in ((conditions.template, "template"), (conditions.partial, known)):
             if gene is None:
                 continue
             number = int(gene.space_group[0])
@@ -147,7 +144,7 @@ class Spaces:
             log_law = torch.from_numpy(np.log(law)).expand(len(rows), -1)
         uniform = torch.from_numpy(random[:, 1])
         group = np.where(first, 0, choose(log_law, uniform).numpy())
-        space = self._sets(group, seed, rows)
+        space, _ = self._sets(group, seed, rows)
         given = self.model.space.log_groups(torch.from_numpy(space).to(self._device)).double().cpu()
         possible = self.most[None] >= space.sum(axis=1)[:, None]
         if self.groups is not None:
@@ -155,9 +152,21 @@ class Spaces:
         given = given.masked_fill(~torch.from_numpy(possible), -torch.inf)
         return np.where(first, choose(given, uniform).numpy(), group), space
 
-    def _sets(self, group: Ints, seed: int, rows: Ints) -> Flags:
-        """Sets of elements (n, E), one after another in increasing order; for the group 0 those without a group."""
+    @torch.no_grad()
+    def of_group(self, seed: int, rows: Ints) -> tuple[Flags, Floats]:
+        """Spaces (n, E) for the one group that is left, and logs (n,) of the probabilities that they were drawn by."""
+        assert self.groups is not None and len(self.groups) == 1
+        group = np.full(len(rows), 0 if self.elements_first else self.groups[0])
+        return self._sets(group, seed, rows)
+
+    def _sets(self, group: Ints, seed: int, rows: Ints) -> tuple[Flags, Floats]:
+        """Sets of elements (n, E), one after another in increasing order; for the group 0 those without a group.
+
+        Returns:
+            the sets, and logs (n,) of the probabilities that they were drawn by.
+        """
         n, size = len(rows), len(self.allowed)
+        log_law = np.zeros(n)
         chosen = np.zeros((n, size), bool)
         going = np.arange(n)
         numbers = np.arange(size)
@@ -179,7 +188,8 @@ class Spaces:
             law = torch.log_softmax(log_steps.double().masked_fill(~mask, -torch.inf), dim=1)
             uniform = torch.from_numpy(uniforms(seed, rows[going], _SPACE + step, 1)[:, 0])
             following = choose(law, uniform).numpy()
+            log_law[going] += law.numpy()[np.arange(len(going)), following]
             more = following < size
             chosen[going[more], following[more]] = True
             going = going[more]
-        return chosen
+        return chosen, log_law

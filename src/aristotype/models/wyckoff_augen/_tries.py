@@ -1,4 +1,4 @@
-"""Sites that come too close to what is there are drawn again, a bounded number of times."""
+"""What comes too close to what is there is drawn again, a bounded number of times: the site, then the crystal."""
 
 from __future__ import annotations
 
@@ -16,15 +16,16 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True, kw_only=True)
 class Tries:
-    """How often a site that comes too close to what is there is drawn."""
+    """How often a site that comes too close to what is there is drawn, and a crystal with such a site."""
 
     closest: float = 0.72  # smallest distance of two atoms that fits, over the sum of their covalent radii
     sites: int = 16  # draws of a site, at most
+    crystals: int = 12  # draws of a crystal of one group and space of elements, at most
 
     @staticmethod
     def none() -> Tries:
         """Everything stays as it is drawn first."""
-        return Tries(closest=0.0, sites=1)
+        return Tries(closest=0.0, sites=1, crystals=1)
 
     def first_that_fits(
         self, around: Surroundings, letter: int, points: Floats, placed: Floats, radius: float

@@ -98,11 +98,15 @@ def test_second_draws_bring_closer_atoms_apart(model):
     wanted = Conditions(space_groups=[62, 14])
     free = model.sample(24, wanted, seed=0, score=False)
     again = tiny_model(max_sites=3)
-    again.tries = Tries(sites=3)
+    again.tries = Tries(sites=3, crystals=1)
     tried = again.sample(24, wanted, seed=0, score=False)
     closest = [table.column("closest").to_numpy() for table in (free, tried)]
     assert (closest[1] >= closest[0] - 1e-9).all() and (closest[1] > closest[0]).any()
     assert tried.column("site_draws").to_numpy().max() > 0 == free.column("site_draws").to_numpy().max()
+    again.tries = Tries(sites=1, crystals=4)
+    anew = again.sample(24, wanted, seed=0, score=False)
+    assert np.median(anew.column("closest").to_numpy()) > np.median(closest[0])
+    assert anew.column("crystal_draws").to_numpy().max() > 1
 
 
 def test_formulas_are_exact(model):

@@ -38,8 +38,8 @@ from aristotype.models.wyckoff_augen.diffusion._score import log_coordinates, lo
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
-DRAWS = 4
-"""Draws of all coordinates of a crystal, at most, unless `tries` says otherwise."""
+DRAWS = 2
+"""Draws of the coordinates of a crystal, at most, unless `tries` says otherwise; then the crystal is drawn again."""
 
 
 class WyckoffAugenDiffusion(AugenModel):
@@ -121,10 +121,17 @@ class WyckoffAugenDiffusion(AugenModel):
         return maker_of_batches(learnt, self.vocabulary_index, self.config, seed)
 
     def draw(
-        self, group: Ints, space: NDArray[np.bool_], seed: int, rows: Ints, limits: Mapping[int, Limit]
+        self,
+        group: Ints,
+        space: NDArray[np.bool_],
+        seed: int,
+        rows: Ints,
+        limits: Mapping[int, Limit],
+        *,
+        gives_up: bool = False,
     ) -> CrystalTable:
         """Crystals by `Drawing`, with the columns `closest` and `site_draws` (draws of coordinates but the first)."""
-        table = Drawing(self, group, space, seed, rows, limits).run()
+        table = Drawing(self, group, space, seed, rows, limits, gives_up=gives_up).run()
         unknown = {
             "log_prob_error": pa.nulls(len(table), pa.float64()),
             "log_prob_kind": pa.nulls(len(table), pa.string()),

@@ -52,8 +52,14 @@ class Drawing:
         seed: int,
         rows: Ints,
         limits: Mapping[int, Limit],
+        *,
+        gives_up: bool = False,
     ) -> None:
-        """Space groups (n,), spaces (n, E), the numbers (n,) of random streams, and limits by space group."""
+        """Space groups (n,), spaces (n, E), the numbers (n,) of random streams, and limits by space group.
+
+        With `gives_up` a crystal whose cell has no room for its atoms has no coordinates.
+        """
+        self.gives_up = gives_up
         self.limits = limits
         self.model, self.network, self.tries, self.config = model, model.network, model.tries, model.config
         self.device = self.network.sequence.element_bias.device
@@ -108,7 +114,7 @@ class Drawing:
         letters = choose(network.log_letters(state, group, allowed)[:, 0], uniform[:, 0])
         keep = letters != STOP
         more = keep.cpu().numpy()
-        at, rows = Written(*(part[more] for part in at)), rows[more]
+        at, rows = at.take(more), rows[more]
         if not len(rows):
             return at, rows
         letters, chosen = letters[keep], letters[keep].cpu().numpy()
@@ -149,6 +155,9 @@ class Drawing:
         for row in np.flatnonzero(~moving).tolist():
             self.closest[row] = self._closest(row, self.free[row])
         rows = np.flatnonzero(moving)
+        if self.gives_up:
+            room = self._has_room(rows)
+            self.closest[rows[~room]], rows = 0.0, rows[room]
         for attempt in range(self.tries.sites):
             if not len(rows):
                 break

@@ -32,6 +32,7 @@ from aristotype.models.wyckoff_augen._base import AugenModel
 from aristotype.models.wyckoff_augen._limits import Limit
 from aristotype.models.wyckoff_augen._score import in_passes
 from aristotype.models.wyckoff_augen._sequences import Descriptions, Orders
+from aristotype.models.wyckoff_augen._space import SpaceNetwork
 from aristotype.models.wyckoff_augen.paper._batches import batch_of, in_range, maker_of_batches
 from aristotype.models.wyckoff_augen.paper._config import PaperConfig
 from aristotype.models.wyckoff_augen.paper._lattice import ANGLES, LENGTHS
@@ -49,7 +50,6 @@ _SLOWED = ("cell", "letters", "elements")
 class WyckoffAugenPaper(AugenModel):
     """The model of crystals of family WyckoffAUGen, configuration `paper`."""
 
-    one_hot_spaces = True
     variant = "paper"
     config_type = PaperConfig
     config: PaperConfig
@@ -75,6 +75,10 @@ class WyckoffAugenPaper(AugenModel):
             losses[name] = slow - slow.detach() + losses[name].detach()
         return torch.stack(list(losses.values())).sum() + added / batch.mean_rows, told
 
+    def space_network(self, config: PaperConfig) -> SpaceNetwork:
+        """A fresh network of spaces of elements, told them as numbers, as published."""
+        return SpaceNetwork(config.elements, config.width, config.element_width, config.max_sites, one_hot=True)
+
     def log_sequences(self, found: Descriptions, orders: Orders, *, double: bool = False) -> dict[str, Floats]:
         """Logs (q,) of cell, letters, elements, shapes and coordinates (see `AugenModel`)."""
         network = copy.deepcopy(self.network).double() if double else self.network
@@ -98,7 +102,14 @@ class WyckoffAugenPaper(AugenModel):
         return maker_of_batches(learnt, self.vocabulary_index, self.config, seed)
 
     def draw(
-        self, group: Ints, space: NDArray[np.bool_], seed: int, rows: Ints, limits: Mapping[int, Limit]
+        self,
+        group: Ints,
+        space: NDArray[np.bool_],
+        seed: int,
+        rows: Ints,
+        limits: Mapping[int, Limit],
+        *,
+        gives_up: bool = False,
     ) -> CrystalTable:
         """Crystals by `Drawing`, with the columns `closest` and `site_draws`."""
-        return Drawing(self, group, space, seed, rows, limits).run()
+        return Drawing(self, group, space, seed, rows, limits, gives_up=gives_up).run()

@@ -56,8 +56,14 @@ class Drawing:
         seed: int,
         rows: Ints,
         limits: Mapping[int, Limit],
+        *,
+        gives_up: bool = False,
     ) -> None:
-        """Space groups (n,), spaces (n, E), the numbers (n,) of random streams, and limits by space group."""
+        """Space groups (n,), spaces (n, E), the numbers (n,) of random streams, and limits by space group.
+
+        With `gives_up` a crystal ends with its first site that is too close to something.
+        """
+        self.gives_up = gives_up
         self.limits = limits
         self.model, self.network, self.tries = model, model.network, model.tries
         self.group, self.space, self.seed, self.rows = group, space, seed, rows
@@ -83,6 +89,9 @@ class Drawing:
         while len(rows):
             at, rows = self._site(site, at, rows, about.take(torch.from_numpy(rows).to(self.device)))
             site += 1
+            if self.gives_up:
+                fits = self.closest[rows] >= self.tries.closest
+                at, rows = at.take(fits), rows[fits]
         parts = self.group, self.letters, self.elements, self.free, self.lattice, self.rows
         return table_of(self.model, *parts).with_columns(
             {"closest": pa.array(self.closest), "site_draws": pa.array(self.again)}
@@ -119,7 +128,7 @@ class Drawing:
         letters = choose(law, uniform[:, 0])
         keep = letters != STOP
         more = keep.cpu().numpy()
-        at, rows = Written(*(part[more] for part in at)), rows[more]
+        at, rows = at.take(more), rows[more]
         if not len(rows):
             return at, rows
         state, letters, uniform, about = state[keep], letters[keep], uniform[keep], about.take(keep)

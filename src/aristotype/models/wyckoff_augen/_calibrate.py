@@ -1,0 +1,108 @@
+"""Calibration: how sure a trained network may be of each thing it says, set on validation crystals.
+
+A network that has seen a crystal forty times is surer of it than of one that it has not seen. Seven numbers set that
+right as a whole, in scores and in samples alike.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from aristotype.crystal import CrystalTable
+from aristotype.errors import ConfigError
+from aristotype.models.wyckoff_augen._batches import batch_of, of_length
+from aristotype.models.wyckoff_augen._config import CALIBRATED
+from aristotype.models.wyckoff_augen._sequences import Orders, descriptions_of, first_of_each, some_order
+
+if TYPE_CHECKING:
+    from aristotype.models.wyckoff_augen._model import WyckoffAugen
+    from aristotype.models.wyckoff_augen._network import Batch
+
+_PARTS = {
+    "group_temperature": "space",
+    "space_temperature": "space",
+    "cell_spread": "cell",
+    "letter_temperature": "letters",
+    "element_temperature": "elements",
+    "node_temperature": "coordinates",
+    "fine_temperature": "coordinates",
+}
+_STEPS = (1.15, 1.04)
+_ROWS = 64
+CRYSTALS = 500
+"""Validation crystals that settings are searched on."""
+
+
+class Judged:
+    """Validation crystals, one sequence each, as batches that are made once."""
+
+    def __init__(self, model: WyckoffAugen, table: CrystalTable) -> None:
+        self.table = table
+        found = first_of_each(descriptions_of(table))
+        orders = some_order(found, np.random.default_rng(0))
+        lengths = found.genes.num_sites
+        self.batches: list[Batch] = []
+        for length in np.unique(lengths).tolist():
+            rows = np.flatnonzero(lengths == length)
+            for piece in np.array_split(rows, max(1, len(rows) // _ROWS)):
+                some = Orders(np.arange(len(piece)), orders.order[piece, :length], orders.log_weight[piece])
+                self.batches.append(
+                    batch_of(of_length(found, piece), some, model.vocabulary_index, model.config.max_sites)
+                )
+
+    @torch.no_grad()
+    def nll(self, model: WyckoffAugen, part: str) -> float:
+        """Mean negative log-likelihood of a part, in nats; that of cells in their box."""
+        if part == "space":
+            return -float(model.log_space(self.table.genes()).mean())
+        model.eval()
+        parts = [model.network.log_prob(batch)[part] for batch in self.batches]
+        return -float(torch.cat(parts).double().mean())
+
+
+def calibrated(model: WyckoffAugen, judged: Judged) -> WyckoffAugen:
+    """The model with the settings at which validation crystals are likeliest, searched for one after another.
+
+    The two that decide over coordinates are searched for twice, since each depends on the other.
+    """
+    best = model
+    for name in (*CALIBRATED, *CALIBRATED[-2:]):
+        least = judged.nll(best, _PARTS[name])
+        for step in _STEPS:
+            for factor in (step, 1.0 / step):
+                improved = True
+                while improved:
+                    other = _changed(best, name, factor)
+                    found = least if other is None else judged.nll(other, _PARTS[name])
+                    improved = other is not None and found < least
+                    if improved and other is not None:
+                        best, least = other, found
+    return best
+
+
+def _changed(model: WyckoffAugen, name: str, factor: float) -> WyckoffAugen | None:
+    """The model with one setting multiplied; None beyond its range."""
+    try:
+        return model.with_config(**{name: round(getattr(model.config, name) * factor, 4)})
+    except ConfigError:
+        return None
+
+
+def calibrate(folder: Path, model: WyckoffAugen, table: CrystalTable) -> None:
+    """Calibrates the checkpoint in a folder, from the model that it was saved from, and notes it in the card."""
+    sys.stderr.write("calibrating the best checkpoint; if this is stopped, --resume does it again\n")
+    judged = Judged(model, table)
+    best = calibrated(model, judged)
+    parts = dict.fromkeys(_PARTS.values())
+    before, after = (sum(judged.nll(each, part) for part in parts) for each in (model, best))
+    found = ", ".join(f"{name} {getattr(best.config, name):.3f}" for name in CALIBRATED)
+    line = f"- calibrated on {len(table)} validation crystals: {found}; nll {before - after:.3f} lower than before\n"
+    card = "\n".join(
+        text for text in (folder / "README.md").read_text().splitlines() if not text.startswith("- calibrated on ")
+    )
+    best.save(folder, card=f"{card.rstrip()}\n{line}", half=True)

@@ -1,0 +1,212 @@
+"""Candidates of crystals of which a part is known: known sites are weighed where a draw would stand."""
+
+from __future__ import annotations
+
+from collections import Counter
+from math import comb, log
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from aristotype.crystal import GeneBatch, centring_orders, into_frames, out_of_frames
+from aristotype.models.blocks import boxed, uniforms
+from aristotype.models.wyckoff_augen._densities import Along, draw_along, log_densities
+from aristotype.models.wyckoff_augen._known import Known
+from aristotype.models.wyckoff_augen._sampler import Drawing
+from aristotype.models.wyckoff_augen._sequences import in_shapes, repeats
+from aristotype.models.wyckoff_augen._surroundings import Surroundings
+from aristotype.models.wyckoff_augen._tries import closeness
+
+if TYPE_CHECKING:
+    from aristotype.models.blocks import CellLaw
+    from aristotype.models.wyckoff_augen._complete import Completion
+    from aristotype.models.wyckoff_augen._limits import Limit
+    from aristotype.models.wyckoff_augen._points import Point
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+_KNOWN = 1 << 20
+"""Purpose of the random numbers of a known site, added to its place."""
+
+
+class Candidates(NamedTuple):
+    """m candidates in the description of the partial crystal, up to S sites each."""
+
+    letters: Ints  # (m, S) -1 where there is no site
+    elements: Ints  # (m, S) indices in the vocabulary
+    free: Floats  # (m, S, 3)
+    lattice: Floats  # (m, 6)
+    closest: Floats  # (m,)
+    site_draws: Ints  # (m,)
+    log_weight: Floats  # (m,)
+
+
+class Completing(Drawing):
+    """One draw of candidates; `log_weight` becomes their weight."""
+
+    def __init__(
+        self, completion: Completion, group: Ints, space: NDArray[np.bool_], seed: int, rows: Ints, which: Ints
+    ) -> None:
+        """Groups (m,) that are all the known one, spaces (m, E), random streams (m,) and frames (m,) of candidates."""
+        super().__init__(completion.model, group, space, seed, rows, {})
+        self.partial, self.frames, self.which = completion.partial, completion.frames, which
+        self.each_limit = [completion.limits[frame] for frame in which.tolist()]
+        elements = completion.model.vocabulary_index[list(self.partial.elements)]
+        letters = self.frames.letters[:, list(self.partial.wyckoffs)]
+        self.known = [
+            Known(
+                number=self.partial.space_group,
+                letters=letters[frame].tolist(),
+                elements=elements.tolist(),
+                points=self.frames.points[frame],
+            )
+            for frame in which.tolist()
+        ]
+        self.known_radii = self.radius[elements]
+        self.later: dict[int, Surroundings] = {}
+        self.apart = np.full(len(rows), np.inf)  # the closest of what is not known already
+
+    def limits_of(self, rows: Ints) -> list[Limit | None]:
+        """That of the frame of each candidate."""
+        return [self.each_limit[row] for row in rows.tolist()]
+
+    def cells(self, law: CellLaw, group: Tensor) -> tuple[Floats, Floats]:
+        """The known cell in each frame, weighed; or drawn ones."""
+        if self.frames.lattice is None:
+            return super().cells(law, group)
+        lattice = self.frames.lattice[self.which]
+        cell, acute, measure = boxed(self.group, lattice, centring_orders()[self.group])
+        there = torch.from_numpy(cell).to(law.centre), torch.from_numpy(acute).to(law.centre.device)
+        density = self.network.boxes.log_density(law, *there, group)
+        self.log_weight += density.double().cpu().numpy() + measure
+        return cell, lattice
+
+    # Sites
+
+    def coordinates(self, site: int, rows: Ints, state: Tensor, random: Floats) -> None:
+        """Weighs where the site of some rows is, if it is a known one, and draws it if it is not."""
+        picks = uniforms(self.seed, self.rows[rows], _KNOWN + site, 3)
+        drawn: list[int] = []
+        given: dict[int, Point] = {}
+        floating: dict[int, Point] = {}
+        for place, row in enumerate(rows.tolist()):
+            known, kind = self.known[row], (int(self.letters[row, site]), int(self.elements[row, site]))
+            which = known.take(site, *kind, picks[place, 0])
+            if which is None:
+                drawn.append(place)
+                continue
+            floats = known.floats and site > 0
+            free = known.anchor(which, picks[place, 1]) if known.floats and not floats else known.free(which)
+            point = self.point(row, site, random[place])
+            if point is None:
+                self.put(row, site, kind[0], free)
+                continue
+            point.free = free
+            (floating if floats else given)[place] = point
+        if drawn:
+            super().coordinates(site, rows[drawn], state[drawn], random[drawn])
+        told = self.told_of(site, rows, state, list(given))
+        self.log_weight[rows[list(given)]] += log_densities(self.network, list(given.values()), *told)
+        told = self.told_of(site, rows, state, list(floating))
+        moved = draw_along(self.network, list(floating.values()), *told)
+        for place, point in given.items():
+            self._put_known(int(rows[place]), site, point)
+        for (place, point), along in zip(floating.items(), moved, strict=True):
+            self._settle(int(rows[place]), site, point, along, picks[place, 2])
+            self._put_known(int(rows[place]), site, point)
+
+    def point(self, row: int, site: int, random: Floats) -> Point | None:
+        """A site to draw or to weigh; it keeps away from known ones that are to come, where these have a place."""
+        point = super().point(row, site, random)
+        if point is not None and not self.known[row].floats:
+            point.later, point.later_radii = self._all_known(row), self.known_radii
+        return point
+
+    def compare(self, row: int, site: int, near: Floats, own: float) -> None:
+        """Known sites in a known cell are not compared with each other, which are as they were given."""
+        super().compare(row, site, near, own)
+        known = self.known[row].site_of
+        if self.partial.lattice is not None and site in known:
+            near, own = np.delete(near, [place for place in known if place < site]), np.inf
+            radii = np.delete(self.radius[self.elements[row, :site]], [place for place in known if place < site])
+        else:
+            radii = self.radius[self.elements[row, :site]]
+        radius = self.radius[self.elements[row, site]]
+        self.apart[row] = min(self.apart[row], closeness(near, own, radii, radius))
+
+    def _put_known(self, row: int, site: int, point: Point) -> None:
+        free = point.free if point.held else in_shapes(point.number, point.letter, point.free[None])[1][0]
+        self.put(row, site, point.letter, free)
+
+    def _settle(self, row: int, site: int, point: Point, along: Along, uniform: float) -> None:
+        """The first known site of a polar group takes one of the places that were drawn for it, and all follow.
+
+        By weight among those where no known site comes too close to anything, else the one furthest from everything.
+        """
+        known, which = self.known[row], self.known[row].site_of[site]
+        radii = self.radius[self.elements[row, :site]]
+        step = along.free - point.free
+        near = np.full(len(step), np.inf)
+        for other, letter in enumerate(known.letters):
+            free = known.moved(other, which, step)
+            ratio = self.around[row].distances(letter, free)[0] / (radii + self.known_radii[other])
+            near = np.minimum(near, ratio.min(axis=1))
+        fits = near >= self.tries.closest
+        weight = np.exp(along.log_weight - along.log_weight.max())
+        self.log_weight[row] += along.log_weight.max() + log(weight.mean())
+        total = np.cumsum(np.where(fits, weight, 0.0))
+        chosen = int((uniform * total[-1] >= total).sum()) if total[-1] > 0 else int(near.argmax())
+        self.again[row] += len(step) - int(fits.sum())
+        point.free = along.free[chosen]
+        known.settle(which, point.free)
+
+    def _all_known(self, row: int) -> Surroundings:
+        if row not in self.later:
+            known = self.known[row]
+            around = Surroundings(known.number, self.lattice[row])
+            for site, letter in enumerate(known.letters):
+                around.put(letter, known.free(site))
+            self.later[row] = around
+        return self.later[row]
+
+    # The result
+
+    def in_own_description(self) -> Candidates:
+        """Candidates as the known sites are described, these exactly as they were given."""
+        vocabulary = np.array(self.model.config.elements)
+        here = self.letters >= 0
+        genes = GeneBatch(
+            space_group=self.group.astype(np.int16),
+            elements=np.where(here, vocabulary[self.elements], 0).astype(np.int8),
+            wyckoffs=self.letters.astype(np.int8),
+        )
+        shift = np.array([known.shift for known in self.known])
+        described, free, lattice = out_of_frames(self.frames, self.which, genes, self.free, self.lattice, shift)
+        for row, known in enumerate(self.known):
+            for place, site in known.site_of.items():
+                own = self.partial.site_free[site]
+                free[row, place, : len(own)] = own
+        if self.partial.lattice is not None:
+            lattice[:] = self.partial.lattice
+        # A crystal of higher symmetry is the same sequence in several frames, and is drawn in each of them.
+        times = repeats(into_frames(self.frames, described, free, lattice))
+        ways = np.array([self._log_ways(row) for row in range(len(self.known))])
+        return Candidates(
+            letters=described.wyckoffs.astype(np.int64),
+            elements=self.elements,
+            free=free,
+            lattice=lattice,
+            closest=np.where(np.isfinite(self.apart), self.apart, self.closest),
+            site_draws=self.again,
+            log_weight=self.log_weight + ways - np.log(times),
+        )
+
+    def _log_ways(self, row: int) -> float:
+        """Log of the even choices that were made, and of the places of known sites among those of their kind."""
+        known = self.known[row]
+        every = Counter(zip(self.letters[row].tolist(), self.elements[row].tolist(), strict=True))
+        own = Counter(zip(known.letters, known.elements, strict=True))
+        return known.log_choices + sum(log(comb(every[kind], count)) for kind, count in own.items())

@@ -1,0 +1,331 @@
+"""Partial crystals: what is known stays where it is, what is drawn around it is weighed by the model's own density."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from aristotype.crystal import Conditions, Crystal, PartialCrystal, PropertyTarget, decode
+from aristotype.errors import InfeasibleConditionsError, InputError
+from aristotype.models.blocks import image_maps
+from aristotype.models.wyckoff_augen import Tries
+from aristotype.models.wyckoff_augen._complete import CANDIDATES, Completion, _Chosen
+from aristotype.models.wyckoff_augen._completing import Candidates
+from aristotype.symmetry import space_group
+from tests.crystal.builders import random_lattice, table_of
+from tests.models.wyckoff_augen.paper.small import tiny_model as tiny_paper
+from tests.models.wyckoff_augen.small import tiny_model
+from tests.models.wyckoff_augen.test_model import primitive_counts
+
+POLAR = (1, 4, 8, 31, 33, 36, 99, 160, 186)
+
+
+@pytest.fixture(scope="module")
+def model():
+    return tiny_model(max_sites=4)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def small_blocks():
+    """A model always draws whole blocks."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("aristotype.models.wyckoff_augen._base._COMPLETED_A_BLOCK", 2)
+        yield
+
+
+def some_crystal(number: int, rng: np.random.Generator) -> Crystal:
+    """Lithium anywhere, oxygen on one general position or two; cells are small, so that grids are."""
+    group = space_group(number)
+    order = len(group.rotations) // group.centring_order
+    general = [len(group.positions) - 1] * (2 if order <= 8 else 1)
+    letters = sorted([int(rng.integers(len(group.positions))), *general])
+    return Crystal(
+        space_group=number,
+        elements=(3, *[8] * len(general)),
+        wyckoffs=tuple(letters),
+        free=tuple(float(x) for w in letters for x in rng.random(group.positions[w].freedom)),
+        lattice=tuple(random_lattice(number, rng, 60 * group.centring_order).tolist()),
+        id=str(number),
+    )
+
+
+def weighed(model, conditions: Conditions, n: int, seed: int = 0) -> Candidates:
+    """n candidates, all frames equally often."""
+    completion = Completion(model, conditions)
+    return completion.candidates(seed, np.arange(n), np.arange(n) % len(completion.limits))
+
+
+def check_known(crystal: Crystal, partial: PartialCrystal) -> None:
+    """The known sites are there to the last digit, and nothing is twice."""
+    known = Counter(zip(partial.wyckoffs, partial.elements, partial.site_free, strict=True))
+    there = Counter(zip(crystal.wyckoffs, crystal.elements, crystal.site_free, strict=True))
+    assert not known - there, (known, there)
+    assert crystal.space_group == partial.space_group
+    if partial.lattice is not None:
+        assert crystal.lattice == partial.lattice
+
+
+def check_atoms(crystal: Crystal, partial: PartialCrystal) -> None:
+    """Atoms of the known sites, told from their operations alone, are atoms of the crystal."""
+    whole = decode(crystal)
+    for letter, element, free in zip(partial.wyckoffs, partial.elements, partial.site_free, strict=True):
+        for point in space_group(partial.space_group).positions[letter].orbit(free):
+            step = whole.coords[whole.numbers == element] - point
+            assert np.abs(step - np.rint(step)).max(axis=1).min() < 1e-6
+
+
+@settings(max_examples=6, deadline=None)
+@given(number=st.one_of(st.sampled_from(POLAR), st.integers(1, 230)), seed=st.integers(0, 10**6), lattice=st.booleans())
+def test_known_sites_stay_where_they_are(number, seed, lattice):
+    model, rng = tiny_model(max_sites=4), np.random.default_rng(seed)
+    crystal = some_crystal(number, rng)
+    sites = rng.permutation(crystal.num_sites)[: rng.integers(1, crystal.num_sites + 1)].tolist()
+    partial = PartialCrystal.of(crystal, sites, lattice=lattice)
+    most = int(primitive_counts(table_of(crystal).genes()).sum()) + 8  # larger ones take longer
+    found = model.sample(2, Conditions(partial_crystal=partial, max_atoms=most), seed=seed)
+    assert found.genes().legal().all() and primitive_counts(found.genes()).sum(axis=1).max() <= most
+    for one in found:
+        assert isinstance(one, Crystal)
+        check_known(one, partial)
+        check_atoms(one, partial)
+    np.testing.assert_allclose(found.column("log_prob").to_numpy(), model.log_prob(found), atol=1e-3)
+    assert (found.column("crystal_draws").to_numpy() == CANDIDATES).all()
+
+
+@pytest.mark.parametrize("number", POLAR)
+def test_other_sites_come_where_the_origin_floats(model, number):
+    """A known site that comes second, and sites before it: in the known cell they are where distances say."""
+    rng = np.random.default_rng(number)
+    last = len(space_group(number).positions) - 1
+    freedom = space_group(number).positions[last].freedom
+    for lattice in (tuple(random_lattice(number, rng, 120.0).tolist()), None):
+        partial = PartialCrystal(
+            space_group=number, elements=(26,), wyckoffs=(last,), free=tuple(rng.random(freedom).tolist()),
+            lattice=lattice,
+        )  # fmt: skip
+        asked = Conditions(partial_crystal=partial, num_sites=2, required_elements=["Li"])
+        found = model.sample(2, asked, seed=number, score=False)
+        assert (found.genes().num_sites == 2).all() and (found.genes().elements == 3).any(axis=1).all()
+        for one, closest in zip(found, found.column("closest").to_numpy(), strict=True):
+            check_known(one, partial)
+            assert nearest(one, partial) == pytest.approx(closest, abs=2e-3)
+
+
+def nearest(crystal: Crystal, partial: PartialCrystal) -> float:
+    """Smallest distance over radii of a decoded crystal, but for pairs of known sites in a known cell."""
+    from aristotype.crystal import covalent_radii
+
+    cell = decode(crystal, primitive=True)
+    shifts = np.array(np.meshgrid(*[np.arange(-3, 4)] * 3)).reshape(3, -1).T
+    steps = cell.coords[:, None, None] - cell.coords[None, :, None] + shifts
+    lengths = np.linalg.norm(steps @ cell.lattice, axis=3)
+    lengths[lengths < 1e-4] = np.inf
+    radii = covalent_radii()[cell.numbers]
+    ratio = np.minimum(lengths.min(axis=2), 12.0) / (radii[:, None] + radii)
+    if partial.lattice is not None:
+        known = np.isin(cell.numbers, partial.elements)  # elements of known sites are theirs alone
+        ratio[np.ix_(known, known)] = np.inf
+    return float(ratio.min())
+
+
+@pytest.mark.parametrize("number", [*POLAR, 2, 5, 14, 62, 146, 198, 225, 227])
+def test_where_all_is_known_the_weights_are_the_score(model, number):
+    """Every frame, order and image is a sequence: over all of them the mean of the weights is the density."""
+    crystal = some_crystal(number, np.random.default_rng(number))
+    check_weights(model, crystal)
+
+
+@pytest.mark.parametrize(
+    ("number", "letters", "elements"),
+    [(4, [0], [8]), (99, [0, 1], [8, 8]), (186, [1], [8]), (195, [0], [8]), (216, [0, 2], [8, 8]), (225, [2], [8])],
+)
+def test_crystals_of_higher_symmetry_are_weighed_once(model, number, letters, elements):
+    """They are the same sequence in several frames, or seen from several images."""
+    rng = np.random.default_rng(number)
+    crystal = Crystal(
+        space_group=number,
+        elements=tuple(elements),
+        wyckoffs=tuple(letters),
+        free=tuple(float(x) for w in letters for x in rng.random(space_group(number).positions[w].freedom)),
+        lattice=tuple(random_lattice(number, rng, 60).tolist()),
+    )
+    check_weights(model, crystal)
+
+
+def check_weights(model, crystal: Crystal) -> None:
+    parts = model.log_prob_parts(table_of(crystal))
+    assert parts["exact"][0] == 1.0
+    conditions = Conditions(partial_crystal=PartialCrystal.of(crystal), num_sites=crystal.num_sites)
+    found = np.sort(weighed(model, conditions, 256).log_weight - parts["total"][0])
+    first = np.append(True, np.diff(found) > 1e-3)  # of each sequence; they come several times
+    assert first.sum() < 64
+    assert np.exp(found[first]).mean() == pytest.approx(1.0, abs=5e-3)
+
+
+def test_weights_of_each_completion_are_its_density(model):
+    """Lithium is known at the origin of a salt: all crystals with one more site of at most two atoms.
+
+    One of them has a higher symmetry: lithium at both places is one sequence, and is drawn in both frames.
+    """
+    salt = PartialCrystal(space_group=225, elements=(3,), wyckoffs=(0,), free=(), lattice=(5, 5, 5, 90, 90, 90))
+    found = weighed(model, Conditions(partial_crystal=salt, num_sites=2, max_atoms=3), 3000)
+    weight = np.exp(found.log_weight - found.log_weight.max())
+    other = np.where(found.letters[:, 0] == 0, 1, 0)  # which of the two sites is not the known one
+    letters, elements = (
+        np.take_along_axis(part, other[:, None], axis=1)[:, 0] for part in (found.letters, found.elements)
+    )
+    for letter in (1, 2):
+        for place, element in enumerate((3, 8, 26)):
+            crystal = Crystal(
+                space_group=225, elements=(3, element), wyckoffs=(0, letter), free=(), lattice=salt.lattice
+            )
+            own = weight * ((letters == letter) & (elements == place))
+            expected = np.exp(model.log_prob(table_of(crystal))[0] - found.log_weight.max())
+            error = own.std() / np.sqrt(len(own))
+            assert error < 0.2 * expected
+            assert own.mean() == pytest.approx(expected, abs=4 * error)
+
+
+@pytest.mark.parametrize(
+    ("number", "letters", "known", "lattice"),
+    [
+        (99, (0, 1), 1, (4.0, 4.0, 3.5, 90, 90, 90)),  # the origin is on the site that is not known, or in another
+        (99, (0, 1), 0, (4.0, 4.0, 3.5, 90, 90, 90)),  # frame on the known one
+        (36, (0, 0), 1, (3.5, 4.5, 4.0, 90, 90, 90)),
+    ],
+)
+def test_weights_add_up_to_the_density_of_all_that_may_come(model, number, letters, known, lattice):
+    """The mean weight of candidates of one gene is the integral of its score over the site that is not known."""
+    rng = np.random.default_rng(number)
+    positions, elements = space_group(number).positions, (3, 26)
+    freedoms = [positions[w].freedom for w in letters]
+    own = rng.random(freedoms[known])
+    partial = PartialCrystal(
+        space_group=number, elements=(elements[known],), wyckoffs=(letters[known],), free=tuple(own.tolist()),
+        lattice=lattice,
+    )  # fmt: skip
+    most = sum(positions[w].multiplicity for w in letters) // space_group(number).centring_order
+    asked = Conditions(
+        partial_crystal=partial, num_sites=2, max_atoms=most, allowed_elements=elements, required_elements=elements
+    )
+    found = weighed(model, asked, 800)
+    other = 1 - known
+    wanted = ((found.letters[:, :2] == letters[other]) & (found.elements[:, :2] == 2 * other)).any(axis=1)
+    top = found.log_weight.max()
+    weight = np.exp(found.log_weight - top) * wanted
+    # Points of the circles of its parameters, which hold every site as often as it has images.
+    points = rng.permuted((np.arange(300)[:, None] + rng.random((300, freedoms[other]))) / 300, axis=0)
+    crystals = []
+    for row, point in enumerate(points):
+        free = (own, point) if known == 0 else (point, own)
+        crystals.append(
+            Crystal(
+                space_group=number, elements=elements, wyckoffs=letters, free=tuple(np.concatenate(free).tolist()),
+                lattice=lattice, id=str(row),
+            )
+        )  # fmt: skip
+    density = np.exp(model.log_prob(table_of(*crystals)) - top) / len(image_maps(number, letters[other]).linear)
+    errors = [values.std() / np.sqrt(len(values)) for values in (weight, density)]
+    assert max(errors) < 0.2 * density.mean()
+    assert weight.mean() == pytest.approx(density.mean(), abs=4 * float(np.hypot(*errors)))
+
+
+def test_candidates_are_chosen_by_weight_among_those_that_fit():
+    rows, log_weight = 20_000, np.log([0.5, 0.2, 0.1, 0.2])
+    out = _Chosen(rows, 1)
+    few = Candidates(
+        letters=np.tile(np.arange(4), rows)[:, None],
+        elements=np.zeros((4 * rows, 1), np.int64),
+        free=np.zeros((4 * rows, 1, 3)),
+        lattice=np.ones((4 * rows, 6)),
+        closest=np.tile([0.1, 0.8, 0.9, 0.8], rows),
+        site_draws=np.ones(4 * rows, np.int64),
+        log_weight=np.tile(log_weight, rows),
+    )
+    out.choose(np.arange(rows), few, np.random.default_rng(0).random(rows), 0.72)
+    shares = np.bincount(out.letters[:, 0], minlength=4) / rows
+    np.testing.assert_allclose(shares, [0.0, 0.4, 0.2, 0.4], atol=5 * 0.5 / np.sqrt(rows))
+    assert (out.site_draws == 4).all() and (out.crystal_draws == 4).all()
+
+
+def test_fewer_are_the_first_of_more_and_seeds_differ(model):
+    crystal = some_crystal(31, np.random.default_rng(5))
+    asked = Conditions(partial_crystal=PartialCrystal.of(crystal, [2]), max_atoms=10)
+    more, fewer = (model.sample(n, asked, seed=3, score=False) for n in (5, 2))
+    assert list(more[:2]) == list(fewer)
+    assert list(model.sample(2, asked, seed=4, score=False)) != list(fewer)
+    assert len({one.free for one in more}) > 1
+
+
+def test_other_conditions_hold_too(model):
+    crystal = some_crystal(62, np.random.default_rng(2))
+    partial = PartialCrystal.of(crystal, [0], lattice=False)  # lithium
+    assert partial.elements == (3,)
+    sites = model.sample(4, Conditions(partial_crystal=partial, num_sites=3, max_atoms=20), seed=0, score=False)
+    assert (sites.genes().num_sites == 3).all() and primitive_counts(sites.genes()).sum(axis=1).max() <= 20
+    some = model.sample(4, Conditions(partial_crystal=partial, required_elements=["Fe"], max_atoms=24), seed=0)
+    assert (some.genes().elements == 26).any(axis=1).all()
+    exact = model.sample(4, Conditions(partial_crystal=partial, formula="LiO", max_atoms=24), seed=0, score=False)
+    atoms = primitive_counts(exact.genes())
+    assert (atoms[:, 3] == atoms[:, 8]).all() and (atoms.sum(axis=1) == 2 * atoms[:, 3]).all()
+    for table in (sites, some, exact):
+        for one in table:
+            check_known(one, partial)
+
+
+def test_targets_hold_too(model):
+    """Draws are kept by what a predictor says of their genes, and scored as they are."""
+    partial = PartialCrystal.of(some_crystal(62, np.random.default_rng(2)), [0])
+    target = PropertyTarget(property="formation_energy", high=0.5)
+    asked = Conditions(partial_crystal=partial, num_sites=2, max_atoms=12, targets=[target])
+    found = model.sample(3, asked, seed=0, score=True)
+    assert found.column("formation_energy").to_numpy().mean() < 0.5 and found.column("draws").to_numpy().min() >= 1
+    np.testing.assert_allclose(found.column("log_prob").to_numpy(), model.log_prob(found), atol=1e-3)
+    for one in found:
+        check_known(one, partial)
+
+
+def test_drawn_sites_keep_away_from_known_ones_that_come_later():
+    """The known sites have the last places; with tries atoms overlap less often than without."""
+    partial = PartialCrystal(  # the one position of its group can be anywhere
+        space_group=19, elements=(8, 8), wyckoffs=(0, 0), free=(0.3, 0.1, 0.4, 0.05, 0.4, 0.2),
+        lattice=(5.5, 6.0, 6.5, 90.0, 90.0, 90.0),
+    )  # fmt: skip
+    asked = Conditions(partial_crystal=partial, num_sites=3, required_elements=["Li"])
+    model = tiny_model(max_sites=3)
+    loose = weighed(model, asked, 48).closest
+    model.tries = Tries()
+    strict = weighed(model, asked, 48)
+    assert np.mean(strict.closest >= 0.72) > np.mean(loose >= 0.72) + 0.3
+    assert strict.site_draws.max() > 0
+
+
+def test_what_contradicts_a_partial_crystal_is_told(model):
+    salt = PartialCrystal(space_group=225, elements=(3,), wyckoffs=(0,), free=())
+    template = table_of(some_crystal(225, np.random.default_rng(0))).genes()
+    for conditions, error, message in (
+        ({"space_groups": [62]}, InfeasibleConditionsError, "partial crystal is of space group 225"),
+        ({"formula": "FeO"}, InfeasibleConditionsError, "no element that is required or left"),
+        ({"excluded_elements": ["Li"]}, InfeasibleConditionsError, "no element that is required or left"),
+        ({"num_sites": 9}, InfeasibleConditionsError, "loosen"),
+        ({"max_atoms": 1, "required_elements": ["O"]}, InfeasibleConditionsError, "loosen"),
+        ({"template": template}, InputError, "a template and a partial crystal are given"),
+    ):
+        with pytest.raises(error, match=message):
+            model.stream(Conditions(partial_crystal=salt, **conditions), seed=0)
+    odd = PartialCrystal(space_group=225, elements=(84,), wyckoffs=(0,), free=())
+    with pytest.raises(InputError, match="element 84 is required"):
+        model.stream(Conditions(partial_crystal=odd), seed=0)
+    many = PartialCrystal(space_group=1, elements=(3,) * 5, wyckoffs=(0,) * 5, free=tuple(np.linspace(0, 0.9, 15)))
+    with pytest.raises(InfeasibleConditionsError, match="at most 4"):
+        model.stream(Conditions(partial_crystal=many), seed=0)
+
+
+def test_the_published_configuration_refuses_partial_crystals():
+    salt = PartialCrystal(space_group=225, elements=(3,), wyckoffs=(0,), free=())
+    with pytest.raises(InputError, match="which this model does not take"):
+        tiny_paper().stream(Conditions(partial_crystal=salt), seed=0)
