@@ -15,6 +15,18 @@ from .test_crystalformer import BRIEF, _own_cache, crystals_file  # noqa: F401 (
 
 SMALL = {
     "wyckoff-augen": ("width=16", "layers=1", "heads=2", "element_width=8", "cell_components=4"),
+    "wyckoff-augen-diffusion": (
+        "width=16",
+        "layers=1",
+        "heads=2",
+        "element_width=8",
+        "cell_components=4",
+        "score_layers=1",
+        "edge_width=8",
+        "vectors=4",
+        "steps=8",
+        "levels=2",
+    ),
     "wyckoff-augen-paper": ("width=16", "layers=1", "filters=16", "distances=20", "element_width=8"),
 }
 

@@ -26,6 +26,7 @@ from tests.models.crystalformer.paper.small import paper_model as crystalformer_
 from tests.models.prototypes import decoration
 from tests.models.test_paper import tiny as transformer_paper
 from tests.models.worlds import closed_world, frequencies, model_of_all_groups
+from tests.models.wyckoff_augen.diffusion.small import tiny_model as wyckoff_augen_diffusion
 from tests.models.wyckoff_augen.paper.small import tiny_model as wyckoff_augen_paper
 from tests.models.wyckoff_augen.small import tiny_model as wyckoff_augen
 from tests.models.wyckoffdiff.small import tiny_model as wyckoffdiff
@@ -101,6 +102,7 @@ FAMILIES = {
     "crystalformer-paper": lambda: crystalformer_paper(elements=(3, 8, 26), max_sites=3),
     "wyckoff-augen": lambda: wyckoff_augen(elements=(3, 8, 26), max_sites=3),
     "wyckoff-augen-paper": lambda: wyckoff_augen_paper(elements=(3, 8, 26), max_sites=3),
+    "wyckoff-augen-diffusion": lambda: wyckoff_augen_diffusion(max_sites=3, steps=4, levels=2),
     "decoration": decoration,
 }
 

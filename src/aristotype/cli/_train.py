@@ -125,6 +125,15 @@ _FAMILIES = {
         ),
         crystals=True,
     ),
+    "wyckoff-augen-diffusion": Family(
+        module="aristotype.models.wyckoff_augen.diffusion",
+        config="DiffusionConfig",
+        model="WyckoffAugenDiffusion",
+        fit="fit_diffusion",
+        defaults={"": "wyckoff_augen_diffusion.toml"},
+        tunable=frozenset({"dropout", "first_only", "steps", "levels"}),
+        crystals=True,
+    ),
     "property": Family(
         module="aristotype.models.gene_encoder",
         config="GeneEncoderConfig",

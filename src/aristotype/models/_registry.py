@@ -28,6 +28,7 @@ _READERS: Mapping[tuple[str, str], str] = {
     ("wyckoffdiff", "default"): "aristotype.models.wyckoffdiff:WyckoffDiff",
     ("wyckoff-augen", "default"): "aristotype.models.wyckoff_augen:WyckoffAugen",
     ("wyckoff-augen", "paper"): "aristotype.models.wyckoff_augen.paper:WyckoffAugenPaper",
+    ("wyckoff-augen", "diffusion"): "aristotype.models.wyckoff_augen.diffusion:WyckoffAugenDiffusion",
     ("gene-encoder", "default"): "aristotype.models.gene_encoder:GeneEncoder",
 }
 _ENCODERS = frozenset({"gene-encoder"})

@@ -185,7 +185,7 @@ def arrays_of(
         cell_features=cell_features(found.cell, found.lattice)[orders.description],
         factors=factors,
         pairs=pairs,
-        told=_told_of(found, orders),
+        told=told_of(found, orders),
         fixed=fixed,
         fixed_own=fixed_own,
         sites=Sites.joined(parts, length),
@@ -255,7 +255,7 @@ def _nodes(
     )
 
 
-def _told_of(found: Descriptions, orders: Orders) -> NDArray[np.float32]:
+def told_of(found: Descriptions, orders: Orders) -> NDArray[np.float32]:
     """(q, S + 1, TOLD) what is told before each site and after the last."""
     genes = found.genes
     count, length = orders.order.shape

@@ -1,0 +1,51 @@
+"""What defines a WyckoffAugenDiffusion; saved with every checkpoint."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from aristotype.errors import ConfigError
+from aristotype.models._settings import HEAVIEST, check_counted
+
+
+@dataclass(frozen=True, kw_only=True)
+class DiffusionConfig:
+    """Sizes of the networks, and the noise. Frozen, checked on construction."""
+
+    width: int = 128  # of a site's vector
+    layers: int = 4  # that read letters and elements
+    heads: int = 8
+    element_width: int = 64  # vectors that tie element inputs and outputs
+    cell_components: int = 32  # of the mixture over cells
+    score_layers: int = 4  # rounds of messages between sites
+    edge_width: int = 128  # of a message
+    vectors: int = 24  # vectors that a site carries, each of three numbers
+    cutoff: float = 6.0  # Angstrom, beyond which atoms do not see each other
+    neighbours: int = 24  # nearest atoms that a site looks at
+    smallest_noise: float = 0.005  # Angstrom
+    steps: int = 50  # of the chain that draws coordinates
+    levels: int = 16  # of noise at which a score looks at a crystal
+    dropout: float = 0.1
+    first_only: bool = True  # learn the first description of each crystal, not one of all, drawn anew each epoch
+    elements: tuple[int, ...] = ()  # vocabulary, atomic numbers in increasing order
+    max_sites: int = 0  # most sites of a crystal; 0 stands for those of the data
+    group_smoothing: float = 0.001  # share of p(space group) spread evenly over all 230
+
+    def __post_init__(self) -> None:
+        if self.width % self.heads:
+            raise ConfigError(f"width is {self.width}, which {self.heads} heads do not divide; change one of them")
+        sizes = ("width", "layers", "heads", "element_width", "cell_components", "score_layers", "edge_width")
+        for name in (*sizes, "vectors", "neighbours", "steps", "levels"):
+            if getattr(self, name) < 1:
+                raise ConfigError(f"{name} is {getattr(self, name)}; it must be at least 1")
+        if self.max_sites < 0:
+            raise ConfigError(
+                f"max_sites is {self.max_sites}; it must be at least 0, which stands for that of the data"
+            )
+        if not 1.0 <= self.cutoff <= 12.0:
+            raise ConfigError(f"cutoff is {self.cutoff} Angstrom; it must be from 1 to 12")
+        if not 1e-4 <= self.smallest_noise <= 0.1:
+            raise ConfigError(f"smallest_noise is {self.smallest_noise} Angstrom; it must be from 0.0001 to 0.1")
+        if not 0 <= self.dropout < 1:
+            raise ConfigError(f"dropout is {self.dropout}; it must be at least 0 and below 1")
+        check_counted(self.elements, self.group_smoothing, heaviest=HEAVIEST)

@@ -1,0 +1,139 @@
+"""WyckoffAUGen with coordinates by diffusion, configuration `diffusion`.
+
+    p(crystal) = 1/2 [p(G) p(C|G) + p(C) p(G|C)] sum over descriptions of
+                 p(cell | G, C) prod p(letter) p(element) p(coordinates | cell, letters, elements)
+
+Notable, against the default:
+- letters and elements know the cell and no coordinates, and are exact; coordinates of all sites come together, by the
+  reverse of a diffusion on the parameters, each site's modulo its periods and images (see `_kernel`);
+- the score is that of the crystal, whichever description it is given in (see `_score_network`): every order of sites,
+  image, origin and setting has one density, so that a score sums over settings of what is written alone;
+- densities of coordinates are bounded from below, not known (see `_bound`).
+SGEquiDiff, the published successor of WyckoffAUGen, likewise draws coordinates by a diffusion whose noise respects the
+space group.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Mapping
+
+import numpy as np
+import pyarrow as pa
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from aristotype.crystal import CrystalTable
+from aristotype.models.wyckoff_augen._base import AugenModel
+from aristotype.models.wyckoff_augen._limits import Limit
+from aristotype.models.wyckoff_augen._score import by_crystal
+from aristotype.models.wyckoff_augen._sequences import Descriptions, Orders, descriptions_of, first_of_each
+from aristotype.models.wyckoff_augen._tries import Tries
+from aristotype.models.wyckoff_augen.diffusion._batches import Batch, maker_of_batches
+from aristotype.models.wyckoff_augen.diffusion._config import DiffusionConfig
+from aristotype.models.wyckoff_augen.diffusion._network import DiffusionNetwork
+from aristotype.models.wyckoff_augen.diffusion._sampler import Drawing
+from aristotype.models.wyckoff_augen.diffusion._score import log_coordinates, log_even, log_written, one_order
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+DRAWS = 2
+"""Draws of the coordinates of a crystal, at most, unless `tries` says otherwise; then the crystal is drawn again."""
+
+
+class WyckoffAugenDiffusion(AugenModel):
+    """The model of crystals of family WyckoffAUGen, configuration `diffusion`."""
+
+    variant = "diffusion"
+    config_type = DiffusionConfig
+    config: DiffusionConfig
+
+    def __init__(self, config: DiffusionConfig, train_keys: NDArray[np.uint8] | None = None) -> None:
+        """A model with fresh weights; `train_keys` (n, 16) are keys of the training genes, hands merged."""
+        super().__init__(config, train_keys)
+        self.network = DiffusionNetwork(config)
+        self.tries = Tries(sites=DRAWS)
+
+    def loss(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
+        """A bound on the negative log-likelihood in nats of one description a crystal, at one noise each."""
+        parts = {
+            **self.network.sequence.log_prob(batch),
+            "coordinates": self.group_counts.new_zeros(1, dtype=torch.float32),
+            "space": self.log_spaces(batch.group, batch.space),
+        }
+        if batch.noised is not None:
+            parts["coordinates"] = self.network.bound(batch.noised)
+        losses = {name: -values.sum() / batch.mean_rows for name, values in parts.items()}
+        return torch.stack(list(losses.values())).sum(), {name: value.detach() for name, value in losses.items()}
+
+    def log_sequences(self, found: Descriptions, orders: Orders, *, double: bool = False) -> dict[str, Floats]:
+        """Logs (q,) of cell, letters and elements, and the bound on coordinates (see `AugenModel`)."""
+        config = self.config
+        written = self.log_written(found, orders, double=double)
+        gain, _ = log_coordinates(self.network, found, self.vocabulary_index, config)
+        return {**written, "coordinates": (log_even(found) + gain)[orders.description]}
+
+    def log_written(self, found: Descriptions, orders: Orders, *, double: bool = False) -> dict[str, Floats]:
+        """Logs (q,) of cell, letters and elements alone."""
+        network = copy.deepcopy(self.network).double() if double else self.network
+        return log_written(network, found, orders, self.vocabulary_index, self.config.max_sites)
+
+    @torch.no_grad()
+    def log_prob_parts(self, table: CrystalTable) -> dict[str, NDArray[np.float64]]:
+        """`log_prob` as `total` with its parts, and its standard error as `error`: a lower bound.
+
+        `exact` is 1 where a crystal has no coordinates, so that nothing is bounded, and 0 elsewhere. What is
+        learnt of coordinates is the same for all descriptions of a crystal, so that these are summed over exactly, with
+        the bound of one of them for all. It is an estimate, always the same one for a crystal.
+        """
+        table.check_geometry()
+        self.eval()
+        genes = table.genes()
+        self.check_vocabulary(genes)
+        found = descriptions_of(table)
+        orders = one_order(found)
+        written = self.log_written(found, orders, double=True)
+        even = {**written, "coordinates": log_even(found)}
+        parts = by_crystal(even, found.owner, orders.log_weight, len(table))
+        first = first_of_each(found)
+        gain, error = log_coordinates(self.network, first, self.vocabulary_index, self.config)
+        space = self.log_space(genes)
+        parts["coordinates"] = parts["coordinates"] + gain
+        parts["total"] = parts["total"] + gain + space
+        exact = (genes.freedoms.sum(axis=1) == 0).astype(float)
+        return {**parts, "space": space, "exact": exact, "error": error}
+
+    def scored(self, table: CrystalTable) -> CrystalTable:
+        """A table of crystals with their `log_prob`, its standard error, and whether it is a bound."""
+        parts = self.log_prob_parts(table)
+        kinds = np.where(parts["exact"] == 1, "exact", "bound").tolist()
+        return table.with_columns(
+            {
+                "log_prob": pa.array(parts["total"], pa.float64()),
+                "log_prob_error": pa.array(parts["error"], pa.float64()),
+                "log_prob_kind": pa.array(kinds, pa.string()),
+            }
+        )
+
+    def batches(self, learnt: Descriptions, seed: int) -> Callable[[Ints, float], Batch]:
+        """Batches with noise on coordinates."""
+        return maker_of_batches(learnt, self.vocabulary_index, self.config, seed)
+
+    def draw(
+        self,
+        group: Ints,
+        space: NDArray[np.bool_],
+        seed: int,
+        rows: Ints,
+        limits: Mapping[int, Limit],
+        *,
+        gives_up: bool = False,
+    ) -> CrystalTable:
+        """Crystals by `Drawing`, with the columns `closest` and `site_draws` (draws of coordinates but the first)."""
+        table = Drawing(self, group, space, seed, rows, limits, gives_up=gives_up).run()
+        unknown = {
+            "log_prob_error": pa.nulls(len(table), pa.float64()),
+            "log_prob_kind": pa.nulls(len(table), pa.string()),
+        }
+        return table.with_columns(unknown)

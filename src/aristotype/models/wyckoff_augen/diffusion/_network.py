@@ -1,0 +1,32 @@
+"""The networks of the configuration: what is written, and the score of coordinates. Elements and groups are shared."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from aristotype.models.wyckoff_augen.diffusion._batches import Noised
+from aristotype.models.wyckoff_augen.diffusion._bound import cost
+from aristotype.models.wyckoff_augen.diffusion._config import DiffusionConfig
+from aristotype.models.wyckoff_augen.diffusion._graph import Graph
+from aristotype.models.wyckoff_augen.diffusion._score_network import ScoreNetwork
+from aristotype.models.wyckoff_augen.diffusion._sequence_network import SequenceNetwork
+
+
+class DiffusionNetwork(nn.Module):
+    """Cells, letters and elements exactly; coordinates by their score."""
+
+    def __init__(self, config: DiffusionConfig) -> None:
+        super().__init__()
+        self.sequence = SequenceNetwork(config)
+        self.score = ScoreNetwork(config)
+
+    def scores(self, graph: Graph) -> Tensor:
+        """(N, 3) scores of noisy coordinates times their noise, along Cartesian axes."""
+        found: Tensor = self.score(graph, self.sequence.sites, self.sequence.elements)
+        return found
+
+    def bound(self, noised: Noised) -> Tensor:
+        """(m,) a sample each of the lower bound on the log-density of coordinates."""
+        graph = noised.graph
+        each = cost(self.scores(graph), noised.target, graph.crystal, len(graph.group))
+        return noised.log_images - noised.weight * each
