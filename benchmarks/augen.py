@@ -143,8 +143,8 @@ def augen_table(context: Context) -> Outcome:
     drawer.tries = kept
     found = peers(context)
     sets |= {name: random_rows(found[name], count, context.seed) for name in PEERS if name in found}
-    sets["mp_20_val"] = split(context, "val")
-    reference = load_reference("mp_20")
+    sets["mp_20_val"] = random_rows(split(context, "val"), count, context.seed)
+    reference = load_reference("mp_20", novel_against=("train",), compare="test")
     lines = []
     for name, table in sets.items():
         lines.append(_row(name, table, reference, context))
