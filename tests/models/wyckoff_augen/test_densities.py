@@ -21,7 +21,7 @@ from tests.models.wyckoff_augen.small import tiny_model
 
 @pytest.fixture(scope="module")
 def model():
-    return tiny_model(max_sites=3)
+    return tiny_model(max_sites=3, seed=1)
 
 
 def test_they_add_up_to_the_coordinates_of_a_score(model):
