@@ -65,7 +65,7 @@ def test_interrupted_it_goes_on(spawn, invoke, model, hull, tmp_path):
     out, parts = tmp_path / "space", tmp_path / "space.parts"
     arguments = ("explore", "--model", model, "--hull", hull, "-n", 24, *SPACE, "--out", out)
     process = spawn(*arguments)
-    deadline = time.monotonic() + 300
+    deadline = time.monotonic() + 120
     while not list(parts.glob("*.parquet")) and process.poll() is None and time.monotonic() < deadline:
         time.sleep(0.05)
     process.send_signal(signal.SIGINT)

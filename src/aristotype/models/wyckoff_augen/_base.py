@@ -43,15 +43,25 @@ class Completes(Protocol):
         ...
 
 
+class Drawing(Protocol):
+    """One draw of some crystals."""
+
+    def run(self) -> CrystalTable:
+        """The crystals, with the columns `closest` and `site_draws`."""
+        ...
+
+
 class AugenModel(CountedModel, ABC):
     """A model of crystals: p(group, space of elements), and a density of sequences given both.
 
-    A subclass gives the configuration, the network and `loss`, `log_sequences`, `batches` and `draw`; `covers`, if its
-    cells are limited, and `completion`, if it takes partial crystals.
+    A subclass gives the configuration, the network and `loss`, `log_sequences`, `batches` and `drawing`; `covers`, if
+    its cells are limited, and `completion`, if it takes partial crystals.
     """
 
     family = FAMILY
     draws_geometry = True
+    drawing: Callable[..., Drawing]
+    """What draws crystals, made from the model and the arguments of `draw`."""
 
     def __init__(self, config: Any, train_keys: NDArray[np.uint8] | None = None) -> None:
         """A model with fresh weights; `train_keys` (n, 16) are keys of the training genes, hands merged."""
@@ -91,7 +101,6 @@ class AugenModel(CountedModel, ABC):
     def batches(self, learnt: Descriptions, seed: int) -> Callable[[Ints, float], Any]:
         """What makes batches for `loss`, from rows of one length (see `CrystalSource`)."""
 
-    @abstractmethod
     def draw(
         self,
         group: Ints,
@@ -107,6 +116,7 @@ class AugenModel(CountedModel, ABC):
         `limits` is what is asked for besides, by space group. With `gives_up` a crystal may end with its first site
         that is too close to something: it is no crystal then, and its `closest` says so.
         """
+        return self.drawing(self, group, space, seed, rows, limits, gives_up=gives_up).run()
 
     def completion(self, conditions: Conditions) -> Completes:
         """What draws crystals around a partial crystal.

@@ -14,19 +14,18 @@ space group stabilizers" (WyckoffAUGen). Notable, against the paper:
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from aristotype.crystal import Conditions, CrystalTable
+from aristotype.crystal import Conditions
 from aristotype.models.wyckoff_augen._base import FAMILY, AugenModel
 from aristotype.models.wyckoff_augen._batches import maker_of_batches
 from aristotype.models.wyckoff_augen._complete import Completion
 from aristotype.models.wyckoff_augen._config import WyckoffAugenConfig
-from aristotype.models.wyckoff_augen._limits import Limit
 from aristotype.models.wyckoff_augen._network import AugenNetwork, Batch
 from aristotype.models.wyckoff_augen._sampler import Drawing
 from aristotype.models.wyckoff_augen._score import log_sequences
@@ -44,6 +43,7 @@ class WyckoffAugen(AugenModel):
     variant = "default"
     config_type = WyckoffAugenConfig
     config: WyckoffAugenConfig
+    drawing = Drawing
 
     def __init__(self, config: WyckoffAugenConfig, train_keys: NDArray[np.uint8] | None = None) -> None:
         """A model with fresh weights; `train_keys` (n, 16) are keys of the training genes, hands merged."""
@@ -70,19 +70,6 @@ class WyckoffAugen(AugenModel):
     def batches(self, learnt: Descriptions, seed: int) -> Callable[[Ints, float], Batch]:
         """Batches with sites of one kind in a random order."""
         return maker_of_batches(learnt, self.vocabulary_index, self.config.max_sites, seed)
-
-    def draw(
-        self,
-        group: Ints,
-        space: NDArray[np.bool_],
-        seed: int,
-        rows: Ints,
-        limits: Mapping[int, Limit],
-        *,
-        gives_up: bool = False,
-    ) -> CrystalTable:
-        """Crystals by `Drawing`, with the columns `closest` and `site_draws`."""
-        return Drawing(self, group, space, seed, rows, limits, gives_up=gives_up).run()
 
     def completion(self, conditions: Conditions) -> Completion:
         """What draws crystals around a partial crystal (see `AugenModel`)."""

@@ -16,16 +16,12 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from aristotype.models.blocks import (
-    CELL_OUTPUTS,
     NUM_FEATURES,
-    CellBoxes,
-    CellLaw,
-    ElementEmbedding,
     Layer,
-    SiteEmbedding,
     widened,
 )
-from aristotype.models.wyckoff_augen._arrays import CELL_FEATURES, TOLD
+from aristotype.models.wyckoff_augen._arrays import TOLD
+from aristotype.models.wyckoff_augen._cell_network import CellNetwork
 from aristotype.models.wyckoff_augen._config import WyckoffAugenConfig
 from aristotype.symmetry import MAX_POSITIONS
 
@@ -94,26 +90,14 @@ class Batch(Placed):
         return f"rows {shown}{more} ({len(self.rows)} crystals of {self.wyckoffs.shape[1]} sites)"
 
 
-class AugenNetwork(nn.Module):
+class AugenNetwork(CellNetwork):
     """Cell, letters, elements and coordinates, given a group and a space of elements."""
 
     def __init__(self, config: WyckoffAugenConfig) -> None:
-        super().__init__()
+        super().__init__(config, config.cell_spread)
         width, shells = config.width, len(WIDE.middles) + 1
         self.config = config
-        self.sites = SiteEmbedding(width)
-        self.elements = ElementEmbedding(config.elements, config.element_width)
-        self.element_in = nn.Linear(config.element_width, width)
-        self.space_in = nn.Sequential(nn.Linear(config.element_width, width), nn.GELU(), nn.Linear(width, width))
-        # the cell
-        drop = nn.Dropout(config.dropout)
-        self.cell_hidden = nn.Sequential(
-            nn.Linear(width, 2 * width), nn.GELU(), drop, nn.Linear(2 * width, 2 * width), nn.GELU(), drop
-        )
-        self.cell_out = nn.Linear(2 * width, config.cell_components * CELL_OUTPUTS)
-        self.boxes = CellBoxes()
         # what is there
-        self.cell_in = nn.Sequential(nn.Linear(CELL_FEATURES, width), nn.GELU(), nn.Linear(width, width))
         self.factors_in = nn.Linear(NUM_FEATURES, width)
         self.told_in = nn.Sequential(nn.Linear(TOLD, width), nn.GELU(), nn.Linear(width, width))
         self.waiting_in = nn.Sequential(nn.Linear(config.element_width, width), nn.GELU(), nn.Linear(width, width))
@@ -135,24 +119,6 @@ class AugenNetwork(nn.Module):
         self.fine = Wanted(width, NARROW, config.dropout, config.fine_temperature)
         self.drop = nn.Dropout(config.dropout)
 
-    # The cell
-
-    def about(self, group: Tensor, space: Tensor) -> Tensor:
-        """(n, width) a group and a space of elements (n, E)."""
-        members = space.to(self.element_bias.dtype)
-        count = members.sum(dim=1, keepdim=True).clamp(min=1.0)
-        return self.sites.group(group) + members @ self.space_in(self.elements()) / count.sqrt()
-
-    def cell_law(self, about: Tensor, group: Tensor) -> CellLaw:
-        """The mixture over cells; the first coordinate of the box is that of a lattice point, not of an atom."""
-        raw = widened(self.cell_out(self.cell_hidden(about)))
-        law = self.boxes.law(raw, group, self.config.cell_spread)
-        centre = law.centre.clone()
-        centre[..., 0] += _LATTICE_POINT
-        return law._replace(centre=centre)
-
-    # The sites
-
     def read(self, about: Tensor, there: Placed) -> Tensor:
         """(n, S + 1, width) states before each site and after the last."""
         start = about + self.cell_in(there.cell_features)
@@ -173,10 +139,6 @@ class AugenNetwork(nn.Module):
         seen = functional.one_hot(there.elements, there.space.shape[1]).cumsum(dim=1) > 0
         left = there.space[:, None] & ~functional.pad(seen, (0, 0, 1, 0))
         return left.to(self.element_bias.dtype) @ self.elements()
-
-    def kinds(self, group: Tensor, wyckoffs: Tensor, elements: Tensor) -> Tensor:
-        """(n, S, width) letters and elements of sites."""
-        return self.sites(group, wyckoffs) + self.element_in(self.elements()[elements])
 
     def letter_logits(self, state: Tensor, group: Tensor, fixed: Tensor, fixed_own: Tensor, allowed: Tensor) -> Tensor:
         """(n, k, 28) log-probabilities of letters, and of the end as the last.
@@ -300,8 +262,6 @@ def log_sum_by(values: Tensor, owner: Tensor, count: int) -> Tensor:
     return largest + torch.log(values.new_zeros(count).index_add(0, owner, torch.exp(values - largest[owner])))
 
 
-_LATTICE_POINT = 1.6
-"""ln of an ordinary number of atoms a lattice point."""
 _NOWHERE = 11.9
 
 

@@ -16,7 +16,7 @@ space group.
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
 import numpy as np
 import pyarrow as pa
@@ -26,7 +26,6 @@ from torch import Tensor
 
 from aristotype.crystal import CrystalTable
 from aristotype.models.wyckoff_augen._base import AugenModel
-from aristotype.models.wyckoff_augen._limits import Limit
 from aristotype.models.wyckoff_augen._score import by_crystal
 from aristotype.models.wyckoff_augen._sequences import Descriptions, Orders, descriptions_of, first_of_each
 from aristotype.models.wyckoff_augen._tries import Tries
@@ -48,6 +47,7 @@ class WyckoffAugenDiffusion(AugenModel):
     variant = "diffusion"
     config_type = DiffusionConfig
     config: DiffusionConfig
+    drawing = Drawing
 
     def __init__(self, config: DiffusionConfig, train_keys: NDArray[np.uint8] | None = None) -> None:
         """A model with fresh weights; `train_keys` (n, 16) are keys of the training genes, hands merged."""
@@ -119,21 +119,3 @@ class WyckoffAugenDiffusion(AugenModel):
     def batches(self, learnt: Descriptions, seed: int) -> Callable[[Ints, float], Batch]:
         """Batches with noise on coordinates."""
         return maker_of_batches(learnt, self.vocabulary_index, self.config, seed)
-
-    def draw(
-        self,
-        group: Ints,
-        space: NDArray[np.bool_],
-        seed: int,
-        rows: Ints,
-        limits: Mapping[int, Limit],
-        *,
-        gives_up: bool = False,
-    ) -> CrystalTable:
-        """Crystals by `Drawing`, with the columns `closest` and `site_draws` (draws of coordinates but the first)."""
-        table = Drawing(self, group, space, seed, rows, limits, gives_up=gives_up).run()
-        unknown = {
-            "log_prob_error": pa.nulls(len(table), pa.float64()),
-            "log_prob_kind": pa.nulls(len(table), pa.string()),
-        }
-        return table.with_columns(unknown)

@@ -89,9 +89,15 @@ class Drawing:
             at, rows = self._site(site, at, rows, about)
             site += 1
         self._coordinates()
-        return table_of(
-            self.model, self.group, self.letters, self.elements, self.free, self.lattice, self.rows
-        ).with_columns({"closest": pa.array(self.closest), "site_draws": pa.array(self.again)})
+        table = table_of(self.model, self.group, self.letters, self.elements, self.free, self.lattice, self.rows)
+        return table.with_columns(
+            {
+                "closest": pa.array(self.closest),
+                "site_draws": pa.array(self.again),
+                "log_prob_error": pa.nulls(len(table), pa.float64()),
+                "log_prob_kind": pa.nulls(len(table), pa.string()),
+            }
+        )
 
     def _cells(self, about: Tensor, group: Tensor) -> None:
         network = self.network.sequence

@@ -13,20 +13,13 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from aristotype.models.blocks import (
-    CELL_OUTPUTS,
-    CellBoxes,
-    CellLaw,
-    ElementEmbedding,
     Layer,
-    SiteEmbedding,
     widened,
 )
-from aristotype.models.wyckoff_augen._arrays import CELL_FEATURES, TOLD
+from aristotype.models.wyckoff_augen._arrays import TOLD
+from aristotype.models.wyckoff_augen._cell_network import CellNetwork
 from aristotype.models.wyckoff_augen.diffusion._config import DiffusionConfig
 from aristotype.symmetry import MAX_POSITIONS
-
-_LATTICE_POINT = 1.6
-"""ln of an ordinary number of atoms a lattice point."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,26 +44,13 @@ class Sequences(Written):
     elements_allowed: Tensor  # (n, S, E) bool
 
 
-class SequenceNetwork(nn.Module):
+class SequenceNetwork(CellNetwork):
     """Laws of cells, letters and elements."""
 
     def __init__(self, config: DiffusionConfig) -> None:
-        super().__init__()
+        super().__init__(config)
         width = config.width
-        self.heads = config.heads
-        self.sites = SiteEmbedding(width)
-        self.elements = ElementEmbedding(config.elements, config.element_width)
-        self.element_in = nn.Linear(config.element_width, width)
-        self.space_in = nn.Sequential(nn.Linear(config.element_width, width), nn.GELU(), nn.Linear(width, width))
-        # the cell
-        drop = nn.Dropout(config.dropout)
-        self.cell_hidden = nn.Sequential(
-            nn.Linear(width, 2 * width), nn.GELU(), drop, nn.Linear(2 * width, 2 * width), nn.GELU(), drop
-        )
-        self.cell_out = nn.Linear(2 * width, config.cell_components * CELL_OUTPUTS)
-        self.boxes = CellBoxes()
         # what is written
-        self.cell_in = nn.Sequential(nn.Linear(CELL_FEATURES, width), nn.GELU(), nn.Linear(width, width))
         self.told_in = nn.Sequential(nn.Linear(TOLD, width), nn.GELU(), nn.Linear(width, width))
         self.drop = nn.Dropout(config.dropout)
         self.layers = nn.ModuleList(Layer(width, config.heads, config.dropout) for _ in range(config.layers))
@@ -83,23 +63,10 @@ class SequenceNetwork(nn.Module):
         )
         self.element_bias = nn.Parameter(torch.zeros(len(config.elements)))
 
-    def about(self, group: Tensor, space: Tensor) -> Tensor:
-        """(n, width) a group and a space of elements (n, E)."""
-        members = space.to(self.element_bias.dtype)
-        count = members.sum(dim=1, keepdim=True).clamp(min=1.0)
-        return self.sites.group(group) + members @ self.space_in(self.elements()) / count.sqrt()
-
-    def cell_law(self, about: Tensor, group: Tensor) -> CellLaw:
-        """The mixture over cells; the first coordinate of the box is that of a lattice point, not of an atom."""
-        law = self.boxes.law(widened(self.cell_out(self.cell_hidden(about))), group)
-        centre = law.centre.clone()
-        centre[..., 0] += _LATTICE_POINT
-        return law._replace(centre=centre)
-
     def read(self, about: Tensor, there: Written) -> Tensor:
         """(n, S + 1, width) states before each site and after the last."""
         start = about + self.cell_in(there.cell_features)
-        placed = self.sites(there.group, there.wyckoffs) + self.element_in(self.elements()[there.elements])
+        placed = self.kinds(there.group, there.wyckoffs, there.elements)
         x = self.drop(torch.cat([start[:, None], placed], dim=1) + self.told_in(there.told))
         for layer in self.layers:
             x = layer(x, causal=True)

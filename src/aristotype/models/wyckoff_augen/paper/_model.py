@@ -20,16 +20,14 @@ space group stabilizers" (WyckoffAUGen). Notable, against the paper:
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from aristotype.crystal import CrystalTable
 from aristotype.models.wyckoff_augen._base import AugenModel
-from aristotype.models.wyckoff_augen._limits import Limit
 from aristotype.models.wyckoff_augen._score import in_passes
 from aristotype.models.wyckoff_augen._sequences import Descriptions, Orders
 from aristotype.models.wyckoff_augen._space import SpaceNetwork
@@ -53,6 +51,7 @@ class WyckoffAugenPaper(AugenModel):
     variant = "paper"
     config_type = PaperConfig
     config: PaperConfig
+    drawing = Drawing
 
     def __init__(self, config: PaperConfig, train_keys: NDArray[np.uint8] | None = None) -> None:
         """A model with fresh weights; `train_keys` (n, 16) are keys of the training genes, hands merged."""
@@ -100,16 +99,3 @@ class WyckoffAugenPaper(AugenModel):
     def batches(self, learnt: Descriptions, seed: int) -> Callable[[Ints, float], Batch]:
         """Batches with sites of one kind in a random order, and noise on what is told."""
         return maker_of_batches(learnt, self.vocabulary_index, self.config, seed)
-
-    def draw(
-        self,
-        group: Ints,
-        space: NDArray[np.bool_],
-        seed: int,
-        rows: Ints,
-        limits: Mapping[int, Limit],
-        *,
-        gives_up: bool = False,
-    ) -> CrystalTable:
-        """Crystals by `Drawing`, with the columns `closest` and `site_draws`."""
-        return Drawing(self, group, space, seed, rows, limits, gives_up=gives_up).run()

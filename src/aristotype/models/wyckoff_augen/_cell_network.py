@@ -1,0 +1,55 @@
+"""What the networks of WyckoffAUGen have in common: groups and spaces of elements, and the cell that they call for."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from torch import Tensor, nn
+
+from aristotype.models.blocks import CELL_OUTPUTS, CellBoxes, CellLaw, ElementEmbedding, SiteEmbedding, widened
+from aristotype.models.wyckoff_augen._arrays import CELL_FEATURES
+
+if TYPE_CHECKING:
+    from aristotype.models.wyckoff_augen._config import WyckoffAugenConfig
+    from aristotype.models.wyckoff_augen.diffusion._config import DiffusionConfig
+
+_LATTICE_POINT = 1.6
+"""ln of an ordinary number of atoms a lattice point."""
+
+
+class CellNetwork(nn.Module):
+    """Vectors of groups, spaces of elements and sites, and the law of cells."""
+
+    def __init__(self, config: WyckoffAugenConfig | DiffusionConfig, spread: float = 1.0) -> None:
+        """Fresh weights; `spread` is a factor on the widths of cells."""
+        super().__init__()
+        width = config.width
+        self.spread = spread
+        self.sites = SiteEmbedding(width)
+        self.elements = ElementEmbedding(config.elements, config.element_width)
+        self.element_in = nn.Linear(config.element_width, width)
+        self.space_in = nn.Sequential(nn.Linear(config.element_width, width), nn.GELU(), nn.Linear(width, width))
+        drop = nn.Dropout(config.dropout)
+        self.cell_hidden = nn.Sequential(
+            nn.Linear(width, 2 * width), nn.GELU(), drop, nn.Linear(2 * width, 2 * width), nn.GELU(), drop
+        )
+        self.cell_out = nn.Linear(2 * width, config.cell_components * CELL_OUTPUTS)
+        self.boxes = CellBoxes()
+        self.cell_in = nn.Sequential(nn.Linear(CELL_FEATURES, width), nn.GELU(), nn.Linear(width, width))
+
+    def about(self, group: Tensor, space: Tensor) -> Tensor:
+        """(n, width) a group and a space of elements (n, E)."""
+        members = space.to(self.element_in.weight.dtype)
+        count = members.sum(dim=1, keepdim=True).clamp(min=1.0)
+        return self.sites.group(group) + members @ self.space_in(self.elements()) / count.sqrt()
+
+    def cell_law(self, about: Tensor, group: Tensor) -> CellLaw:
+        """The mixture over cells; the first coordinate of the box is that of a lattice point, not of an atom."""
+        law = self.boxes.law(widened(self.cell_out(self.cell_hidden(about))), group, self.spread)
+        centre = law.centre.clone()
+        centre[..., 0] += _LATTICE_POINT
+        return law._replace(centre=centre)
+
+    def kinds(self, group: Tensor, wyckoffs: Tensor, elements: Tensor) -> Tensor:
+        """(n, S, width) letters and elements of sites."""
+        return self.sites(group, wyckoffs) + self.element_in(self.elements()[elements])
