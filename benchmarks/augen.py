@@ -45,7 +45,7 @@ def augen_speed(context: Context) -> Outcome:
     kept = drawer.tries
     for tries, name in ((Tries.none(), "as they come"), (kept, "overlaps drawn again")):
         drawer.tries = tries
-        drawer.sample(128, seed=context.seed + 1, score=False)  # grids are made and kept
+        drawer.sample(128, seed=context.seed + 1, score=False)  # what is found out once
         with Clock() as clock:
             table = drawer.sample(CRYSTALS, seed=context.seed, score=False)
         apart = geometry(table).closeness >= TOUCHING

@@ -1,5 +1,6 @@
 """Writes the shipped table of element properties: period, group, block, electronegativity and radius from pymatgen,
-covalent radii from ase (Cordero et al., Dalton Trans. 2008, 2832; null where there is none).
+covalent radii from ase (Cordero et al., Dalton Trans. 2008, 2832; null where there is none), oxidation states (the set
+smact14) and metals from smact.
 
     python tools/build_elements.py src/aristotype/crystal/elements.json
 
@@ -15,6 +16,7 @@ import warnings
 from pathlib import Path
 
 import numpy as np
+import smact
 from ase.data import covalent_radii
 from pymatgen.core import Element
 
@@ -26,6 +28,7 @@ def rows() -> list[dict]:
     """One row an element from hydrogen to lawrencium."""
     warnings.simplefilter("ignore")
     table = []
+    known_to_smact = {element.number: element for element in smact.element_dictionary().values()}
     for number in range(1, 104):
         element = Element.from_Z(number)
         radius = element.atomic_radius
@@ -39,6 +42,8 @@ def rows() -> list[dict]:
                 "electronegativity": None if np.isnan(element.X) else float(element.X),
                 "radius": None if radius is None else float(radius),
                 "covalent_radius": float(covalent_radii[number]) if number <= LAST_RADIUS else None,
+                "oxidation_states": list(known_to_smact[number].oxidation_states_smact14 or ()),
+                "metal": element.symbol in smact.metals,
             }
         )
     for name in ("electronegativity", "radius"):

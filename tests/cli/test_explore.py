@@ -13,7 +13,7 @@ from aristotype.crystal import CrystalTable, GeneBatch
 from aristotype.evaluate import Known, build_hull
 from aristotype.models.wyckoff_augen import Tries
 from aristotype.realize import RelaxConfig, realize, relax
-from tests.models.wyckoff_augen.small import tiny_model
+from tests.models.wyckoff_augen.grids.small import tiny_model
 
 EMT = "ase.calculators.emt:EMT"
 METALS = (13, 28, 29)

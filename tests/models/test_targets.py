@@ -26,9 +26,9 @@ from tests.models.crystalformer.paper.small import paper_model as crystalformer_
 from tests.models.prototypes import decoration
 from tests.models.test_paper import tiny as transformer_paper
 from tests.models.worlds import closed_world, frequencies, model_of_all_groups
-from tests.models.wyckoff_augen.diffusion.small import tiny_model as wyckoff_augen_diffusion
+from tests.models.wyckoff_augen.diffusion.small import tiny_model as wyckoff_augen
+from tests.models.wyckoff_augen.grids.small import tiny_model as wyckoff_augen_grids
 from tests.models.wyckoff_augen.paper.small import tiny_model as wyckoff_augen_paper
-from tests.models.wyckoff_augen.small import tiny_model as wyckoff_augen
 from tests.models.wyckoffdiff.small import tiny_model as wyckoffdiff
 
 ENDS = st.floats(-1e3, 1e3)
@@ -100,9 +100,9 @@ FAMILIES = {
     "wyckoffdiff": lambda: wyckoffdiff((3, 8, 26), groups=(16, 216)),
     "crystalformer": lambda: CrystalFormer(model_of_all_groups(), network(), Tries.none()).eval(),
     "crystalformer-paper": lambda: crystalformer_paper(elements=(3, 8, 26), max_sites=3),
-    "wyckoff-augen": lambda: wyckoff_augen(elements=(3, 8, 26), max_sites=3),
+    "wyckoff-augen-grids": lambda: wyckoff_augen_grids(elements=(3, 8, 26), max_sites=3),
     "wyckoff-augen-paper": lambda: wyckoff_augen_paper(elements=(3, 8, 26), max_sites=3),
-    "wyckoff-augen-diffusion": lambda: wyckoff_augen_diffusion(max_sites=3, steps=4, levels=2),
+    "wyckoff-augen": lambda: wyckoff_augen(max_sites=3, steps=4, levels=2),
     "decoration": decoration,
 }
 

@@ -103,14 +103,23 @@ _FAMILIES = {
         model="WyckoffAugen",
         fit="fit",
         defaults={"": "wyckoff_augen.toml"},
+        tunable=frozenset({"dropout", "score_dropout", "first_only", "steps", "levels"}),
+        crystals=True,
+    ),
+    "wyckoff-augen-grids": Family(
+        module="aristotype.models.wyckoff_augen",
+        config="GridsConfig",
+        model="WyckoffAugenGrids",
+        fit="fit",
+        defaults={"": "wyckoff_augen_grids.toml"},
         tunable=frozenset({"dropout", "first_only"}),
         crystals=True,
     ),
     "wyckoff-augen-paper": Family(
-        module="aristotype.models.wyckoff_augen.paper",
+        module="aristotype.models.wyckoff_augen",
         config="PaperConfig",
         model="WyckoffAugenPaper",
-        fit="fit_paper",
+        fit="fit",
         defaults={"": "wyckoff_augen_paper.toml"},
         tunable=frozenset(
             {
@@ -123,15 +132,6 @@ _FAMILIES = {
                 "first_only",
             }
         ),
-        crystals=True,
-    ),
-    "wyckoff-augen-diffusion": Family(
-        module="aristotype.models.wyckoff_augen.diffusion",
-        config="DiffusionConfig",
-        model="WyckoffAugenDiffusion",
-        fit="fit_diffusion",
-        defaults={"": "wyckoff_augen_diffusion.toml"},
-        tunable=frozenset({"dropout", "first_only", "steps", "levels"}),
         crystals=True,
     ),
     "property": Family(

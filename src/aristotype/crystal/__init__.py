@@ -1,6 +1,7 @@
 """Floor 2: genes, crystals, tables of them, and what is the same crystal."""
 
 from aristotype.crystal._cell_box import MAX_CELL, BoxedCells, CellBox, cell_box, from_box, to_box
+from aristotype.crystal._charges import NO_ION, Formula, Ion, can_balance, ions, passes, reduced
 from aristotype.crystal._checks import MAX_ATOMS, MAX_GAP, Cell
 from aristotype.crystal._cif import cif_text, hermann_mauguin, package_version
 from aristotype.crystal._conditions import Conditions, PropertyTarget, atomic_number, element_symbol, parse_formula
@@ -53,6 +54,7 @@ __all__ = [
     "MAX_ATOMS",
     "MAX_CELL",
     "MAX_GAP",
+    "NO_ION",
     "SCHEMA_VERSION",
     "AtomBatch",
     "BoxedCells",
@@ -63,15 +65,18 @@ __all__ = [
     "CrystalTable",
     "Energy",
     "Failure",
+    "Formula",
     "Frames",
     "Gene",
     "GeneBatch",
+    "Ion",
     "PartialCrystal",
     "PropertyTarget",
     "Proposal",
     "Score",
     "Settled",
     "atomic_number",
+    "can_balance",
     "canonical_crystal",
     "canonical_genes",
     "cell_box",
@@ -98,12 +103,14 @@ __all__ = [
     "gene_keys",
     "hermann_mauguin",
     "into_frames",
+    "ions",
     "is_structure_file",
     "map_table",
     "out_of_frames",
     "pack",
     "package_version",
     "parse_formula",
+    "passes",
     "pearson_symbols",
     "primitive_images",
     "primitive_vectors",
@@ -112,6 +119,7 @@ __all__ = [
     "prototype_labels",
     "read_free",
     "reduce_cells",
+    "reduced",
     "reduced_formula",
     "reduced_lattices",
     "setting_of",

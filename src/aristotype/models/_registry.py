@@ -27,8 +27,8 @@ _READERS: Mapping[tuple[str, str], str] = {
     ("crystalformer", "paper"): "aristotype.models.crystalformer.paper:CrystalFormerPaper",
     ("wyckoffdiff", "default"): "aristotype.models.wyckoffdiff:WyckoffDiff",
     ("wyckoff-augen", "default"): "aristotype.models.wyckoff_augen:WyckoffAugen",
-    ("wyckoff-augen", "paper"): "aristotype.models.wyckoff_augen.paper:WyckoffAugenPaper",
-    ("wyckoff-augen", "diffusion"): "aristotype.models.wyckoff_augen.diffusion:WyckoffAugenDiffusion",
+    ("wyckoff-augen", "grids"): "aristotype.models.wyckoff_augen:WyckoffAugenGrids",
+    ("wyckoff-augen", "paper"): "aristotype.models.wyckoff_augen:WyckoffAugenPaper",
     ("gene-encoder", "default"): "aristotype.models.gene_encoder:GeneEncoder",
 }
 _ENCODERS = frozenset({"gene-encoder"})

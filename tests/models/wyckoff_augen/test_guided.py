@@ -1,4 +1,4 @@
-"""Chains on a WyckoffAugen: moves by its score leave the distribution of its draws as it is."""
+"""Chains on a WyckoffAugenGrids: moves by its score leave the distribution of its draws as it is."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from aristotype.crystal import Conditions
 from aristotype.discover import ChainConfig, Guide, guide
 from aristotype.models.wyckoff_augen import Tries
 
-from .small import tiny_model
+from .grids.small import tiny_model
 
 
 def volume(table):

@@ -2,7 +2,7 @@
 
 from aristotype.models.blocks._anchors import apart_along_axes, distinct_descriptions, with_anchors
 from aristotype.models.blocks._cells import CELL_OUTPUTS, CellBoxes, CellLaw, boxed
-from aristotype.models.blocks._embeddings import ElementEmbedding, SiteEmbedding, element_features
+from aristotype.models.blocks._embeddings import ElementEmbedding, GroupEmbedding, SiteEmbedding, element_features
 from aristotype.models.blocks._formula import Bools, ElementAssignment, FormulaTarget
 from aristotype.models.blocks._images import ImageMaps, image_maps, is_polar, pinned_axes
 from aristotype.models.blocks._laws import (
@@ -34,6 +34,7 @@ __all__ = [
     "ElementAssignment",
     "ElementEmbedding",
     "FormulaTarget",
+    "GroupEmbedding",
     "ImageMaps",
     "KeyValueCache",
     "Layer",

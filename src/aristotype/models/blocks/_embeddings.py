@@ -6,6 +6,7 @@ from functools import cache
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from aristotype.crystal import element_rows
@@ -18,6 +19,30 @@ def position_rows() -> Tensor:
     rows = torch.zeros(NUM_GROUPS + 1, MAX_POSITIONS, dtype=torch.long)
     rows[exists] = torch.arange(1, int(exists.sum()) + 1)
     return rows
+
+
+def _group_features() -> NDArray[np.float32]:
+    """(231, features) with a row of zeros for the number 0."""
+    features = tables().group_features
+    return np.concatenate([np.zeros((1, features.shape[1]), np.float32), features])
+
+
+class GroupEmbedding(nn.Module):
+    """Vectors for groups alone, made as in `SiteEmbedding`."""
+
+    group_features: Tensor
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        group = _group_features()
+        self.register_buffer("group_features", torch.from_numpy(group), persistent=False)
+        self.from_group_features = nn.Linear(group.shape[1], width)
+        self.group_identity = _small_embedding(NUM_GROUPS + 1, width)
+
+    def forward(self, group: Tensor) -> Tensor:
+        """(n,) group numbers to (n, width)."""
+        made: Tensor = self.from_group_features(self.group_features[group]) + self.group_identity(group)
+        return made
 
 
 class SiteEmbedding(nn.Module):
@@ -35,7 +60,7 @@ class SiteEmbedding(nn.Module):
     def __init__(self, width: int) -> None:
         super().__init__()
         data = tables()
-        group = np.concatenate([np.zeros((1, data.group_features.shape[1]), np.float32), data.group_features])
+        group = _group_features()
         self.register_buffer("group_features", torch.from_numpy(group), persistent=False)
         features = np.array(data.padded("position_features"))
         self.register_buffer("position_features", torch.from_numpy(features), persistent=False)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from functools import partial
 from itertools import count
-from typing import Any, Protocol, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import pyarrow as pa
@@ -21,6 +21,9 @@ from aristotype.errors import InputError
 from aristotype.models._counted import CountedModel
 from aristotype.models._parts import elements_of, first_rows
 from aristotype.models._targets import meets_targets
+from aristotype.models.wyckoff_augen._candidates import KnownSites
+from aristotype.models.wyckoff_augen._complete import Completion
+from aristotype.models.wyckoff_augen._drawing import Drawing
 from aristotype.models.wyckoff_augen._limits import Limit
 from aristotype.models.wyckoff_augen._score import by_crystal, sequences_of
 from aristotype.models.wyckoff_augen._sequences import Descriptions, Orders
@@ -31,37 +34,25 @@ from aristotype.models.wyckoff_augen._tries import Tries
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 FAMILY = "wyckoff-augen"
-_ROWS_A_BLOCK, _COMPLETED_A_BLOCK = 64, 4
+_ROWS_A_BLOCK, _COMPLETED_A_BLOCK = 32, 4
 _ATTEMPT = 1 << 48  # attempts of a row draw from streams this far apart
-
-
-class Completes(Protocol):
-    """Draws crystals around a partial crystal."""
-
-    def draw(self, seed: int, rows: Ints) -> CrystalTable:
-        """Crystals from the random streams with these numbers (n,)."""
-        ...
-
-
-class Drawing(Protocol):
-    """One draw of some crystals."""
-
-    def run(self) -> CrystalTable:
-        """The crystals, with the columns `closest` and `site_draws`."""
-        ...
 
 
 class AugenModel(CountedModel, ABC):
     """A model of crystals: p(group, space of elements), and a density of sequences given both.
 
     A subclass gives the configuration, the network and `loss`, `log_sequences`, `batches` and `drawing`; `covers`, if
-    its cells are limited, and `completion`, if it takes partial crystals.
+    its cells are limited, `completing`, if it takes partial crystals, and `known` and `log_known`, if it is calibrated.
     """
 
     family = FAMILY
     draws_geometry = True
-    drawing: Callable[..., Drawing]
+    drawing: type[Drawing]
     """What draws crystals, made from the model and the arguments of `draw`."""
+    completing: type[KnownSites] | None = None
+    """What draws candidates of partial crystals; None where the model does not take these."""
+    calibrated: ClassVar[tuple[str, ...]] = ()
+    """Settings that are set on validation crystals after training (see `_calibrate`)."""
 
     def __init__(self, config: Any, train_keys: NDArray[np.uint8] | None = None) -> None:
         """A model with fresh weights; `train_keys` (n, 16) are keys of the training genes, hands merged."""
@@ -81,7 +72,8 @@ class AugenModel(CountedModel, ABC):
 
     def space_network(self, config: Any) -> SpaceNetwork:
         """A fresh network of spaces of elements."""
-        return SpaceNetwork(config.elements, config.width, config.element_width, config.max_sites)
+        sizes = config.elements, config.width, config.element_width, config.max_sites
+        return SpaceNetwork(*sizes, temperatures=(config.space_temperature, config.group_temperature))
 
     @abstractmethod
     def log_sequences(self, found: Descriptions, orders: Orders, *, double: bool = False) -> dict[str, Floats]:
@@ -96,6 +88,14 @@ class AugenModel(CountedModel, ABC):
     def covers(self, found: Descriptions) -> NDArray[np.bool_]:
         """(m,) whether the cells of descriptions are among those that the model can draw."""
         return np.ones(len(found), bool)
+
+    def known(self, found: Descriptions, orders: Orders) -> Any:
+        """Sequences of one length as a batch for `log_known`."""
+        raise NotImplementedError
+
+    def log_known(self, batch: Any) -> dict[str, Tensor]:
+        """Logs (q,) of the parts that calibration is about."""
+        raise NotImplementedError
 
     @abstractmethod
     def batches(self, learnt: Descriptions, seed: int) -> Callable[[Ints, float], Any]:
@@ -118,17 +118,19 @@ class AugenModel(CountedModel, ABC):
         """
         return self.drawing(self, group, space, seed, rows, limits, gives_up=gives_up).run()
 
-    def completion(self, conditions: Conditions) -> Completes:
+    def completion(self, conditions: Conditions) -> Completion:
         """What draws crystals around a partial crystal.
 
         Raises:
             InputError: the model does not take partial crystals, or as for `stream`.
             InfeasibleConditionsError: as for `stream`.
         """
-        raise InputError(
-            "a partial crystal with coordinates is given, which this model does not take; take one of configuration "
-            "default, or give its sites alone as a partial gene"
-        )
+        if self.completing is None:
+            raise InputError(
+                "a partial crystal with coordinates is given, which this model does not take; take one of "
+                "configuration default or grids, or give its sites alone as a partial gene"
+            )
+        return Completion(self, conditions)
 
     def log_spaces(self, group: Tensor, space: Tensor) -> Tensor:
         """(n,) what is learnt of groups (n,) and spaces (n, E): the mean over both orders, without p(group)."""

@@ -1,27 +1,25 @@
 """Calibration: how sure a trained network may be of each thing it says, set on validation crystals.
 
-A network that has seen a crystal forty times is surer of it than of one that it has not seen. Seven numbers set that
+A network that has seen a crystal forty times is surer of it than of one that it has not seen. A few numbers set that
 right as a whole, in scores and in samples alike.
 """
 
 from __future__ import annotations
 
 import sys
+from collections import Counter
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 
 from aristotype.crystal import CrystalTable
 from aristotype.errors import ConfigError
-from aristotype.models.wyckoff_augen._batches import batch_of, of_length
-from aristotype.models.wyckoff_augen._config import CALIBRATED
-from aristotype.models.wyckoff_augen._sequences import Orders, descriptions_of, first_of_each, some_order
+from aristotype.models.wyckoff_augen._sequences import Orders, descriptions_of, first_of_each, of_length, some_order
 
 if TYPE_CHECKING:
-    from aristotype.models.wyckoff_augen._model import WyckoffAugen
-    from aristotype.models.wyckoff_augen._network import Batch
+    from aristotype.models.wyckoff_augen._base import AugenModel
 
 _PARTS = {
     "group_temperature": "space",
@@ -41,37 +39,37 @@ CRYSTALS = 500
 class Judged:
     """Validation crystals, one sequence each, as batches that are made once."""
 
-    def __init__(self, model: WyckoffAugen, table: CrystalTable) -> None:
+    def __init__(self, model: AugenModel, table: CrystalTable) -> None:
         self.table = table
         found = first_of_each(descriptions_of(table))
         orders = some_order(found, np.random.default_rng(0))
         lengths = found.genes.num_sites
-        self.batches: list[Batch] = []
+        self.batches: list[Any] = []
         for length in np.unique(lengths).tolist():
             rows = np.flatnonzero(lengths == length)
             for piece in np.array_split(rows, max(1, len(rows) // _ROWS)):
                 some = Orders(np.arange(len(piece)), orders.order[piece, :length], orders.log_weight[piece])
-                self.batches.append(
-                    batch_of(of_length(found, piece), some, model.vocabulary_index, model.config.max_sites)
-                )
+                self.batches.append(model.known(of_length(found, piece), some))
 
     @torch.no_grad()
-    def nll(self, model: WyckoffAugen, part: str) -> float:
+    def nll(self, model: AugenModel, part: str) -> float:
         """Mean negative log-likelihood of a part, in nats; that of cells in their box."""
         if part == "space":
             return -float(model.log_space(self.table.genes()).mean())
         model.eval()
-        parts = [model.network.log_prob(batch)[part] for batch in self.batches]
+        parts = [model.log_known(batch)[part] for batch in self.batches]
         return -float(torch.cat(parts).double().mean())
 
 
-def calibrated(model: WyckoffAugen, judged: Judged) -> WyckoffAugen:
+def calibrated(model: AugenModel, judged: Judged) -> AugenModel:
     """The model with the settings at which validation crystals are likeliest, searched for one after another.
 
-    The two that decide over coordinates are searched for twice, since each depends on the other.
+    All are searched for again where two of them decide over one part, since each depends on the other.
     """
     best = model
-    for name in (*CALIBRATED, *CALIBRATED[-2:]):
+    shared = Counter(_PARTS[name] for name in model.calibrated)
+    again = [name for name in model.calibrated if shared[_PARTS[name]] > 1]
+    for name in (*model.calibrated, *again):
         least = judged.nll(best, _PARTS[name])
         for step in _STEPS:
             for factor in (step, 1.0 / step):
@@ -85,7 +83,7 @@ def calibrated(model: WyckoffAugen, judged: Judged) -> WyckoffAugen:
     return best
 
 
-def _changed(model: WyckoffAugen, name: str, factor: float) -> WyckoffAugen | None:
+def _changed(model: AugenModel, name: str, factor: float) -> AugenModel | None:
     """The model with one setting multiplied; None beyond its range."""
     try:
         return model.with_config(**{name: round(getattr(model.config, name) * factor, 4)})
@@ -93,14 +91,14 @@ def _changed(model: WyckoffAugen, name: str, factor: float) -> WyckoffAugen | No
         return None
 
 
-def calibrate(folder: Path, model: WyckoffAugen, table: CrystalTable) -> None:
+def calibrate(folder: Path, model: AugenModel, table: CrystalTable) -> None:
     """Calibrates the checkpoint in a folder, from the model that it was saved from, and notes it in the card."""
     sys.stderr.write("calibrating the best checkpoint; if this is stopped, --resume does it again\n")
     judged = Judged(model, table)
     best = calibrated(model, judged)
-    parts = dict.fromkeys(_PARTS.values())
+    parts = dict.fromkeys(_PARTS[name] for name in model.calibrated)
     before, after = (sum(judged.nll(each, part) for part in parts) for each in (model, best))
-    found = ", ".join(f"{name} {getattr(best.config, name):.3f}" for name in CALIBRATED)
+    found = ", ".join(f"{name} {getattr(best.config, name):.3f}" for name in model.calibrated)
     line = f"- calibrated on {len(table)} validation crystals: {found}; nll {before - after:.3f} lower than before\n"
     card = "\n".join(
         text for text in (folder / "README.md").read_text().splitlines() if not text.startswith("- calibrated on ")

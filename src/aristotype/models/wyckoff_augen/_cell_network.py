@@ -1,26 +1,23 @@
-"""What the networks of WyckoffAUGen have in common: groups and spaces of elements, and the cell that they call for."""
+"""What the networks of WyckoffAUGen have in common: groups, spaces of elements and sites, and the law of cells."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from torch import Tensor, nn
+from torch.nn import functional
 
 from aristotype.models.blocks import CELL_OUTPUTS, CellBoxes, CellLaw, ElementEmbedding, SiteEmbedding, widened
-from aristotype.models.wyckoff_augen._arrays import CELL_FEATURES
 
 if TYPE_CHECKING:
-    from aristotype.models.wyckoff_augen._config import WyckoffAugenConfig
-    from aristotype.models.wyckoff_augen.diffusion._config import DiffusionConfig
-
-_LATTICE_POINT = 1.6
-"""ln of an ordinary number of atoms a lattice point."""
+    from aristotype.models.wyckoff_augen.diffusion._config import WyckoffAugenConfig
+    from aristotype.models.wyckoff_augen.grids._config import GridsConfig
 
 
 class CellNetwork(nn.Module):
     """Vectors of groups, spaces of elements and sites, and the law of cells."""
 
-    def __init__(self, config: WyckoffAugenConfig | DiffusionConfig, spread: float = 1.0) -> None:
+    def __init__(self, config: GridsConfig | WyckoffAugenConfig, spread: float = 1.0) -> None:
         """Fresh weights; `spread` is a factor on the widths of cells."""
         super().__init__()
         width = config.width
@@ -35,7 +32,6 @@ class CellNetwork(nn.Module):
         )
         self.cell_out = nn.Linear(2 * width, config.cell_components * CELL_OUTPUTS)
         self.boxes = CellBoxes()
-        self.cell_in = nn.Sequential(nn.Linear(CELL_FEATURES, width), nn.GELU(), nn.Linear(width, width))
 
     def about(self, group: Tensor, space: Tensor) -> Tensor:
         """(n, width) a group and a space of elements (n, E)."""
@@ -43,13 +39,26 @@ class CellNetwork(nn.Module):
         count = members.sum(dim=1, keepdim=True).clamp(min=1.0)
         return self.sites.group(group) + members @ self.space_in(self.elements()) / count.sqrt()
 
-    def cell_law(self, about: Tensor, group: Tensor) -> CellLaw:
-        """The mixture over cells; the first coordinate of the box is that of a lattice point, not of an atom."""
-        law = self.boxes.law(widened(self.cell_out(self.cell_hidden(about))), group, self.spread)
+    def cell_law(self, known: Tensor, group: Tensor, log_size: Tensor | float) -> CellLaw:
+        """The mixture over cells.
+
+        Args:
+            known: (n, width) what cells are drawn by.
+            group: (n,).
+            log_size: (n,) or one, ln of how much larger than an ordinary atom a lattice point is taken to be: the first
+                coordinate of the box is that of a lattice point, not of an atom.
+        """
+        law = self.boxes.law(widened(self.cell_out(self.cell_hidden(known))), group, self.spread)
         centre = law.centre.clone()
-        centre[..., 0] += _LATTICE_POINT
+        centre[..., 0] += log_size[:, None] if isinstance(log_size, Tensor) else log_size
         return law._replace(centre=centre)
 
     def kinds(self, group: Tensor, wyckoffs: Tensor, elements: Tensor) -> Tensor:
         """(n, S, width) letters and elements of sites."""
         return self.sites(group, wyckoffs) + self.element_in(self.elements()[elements])
+
+    def waiting(self, space: Tensor, elements: Tensor) -> Tensor:
+        """(n, S + 1, element_width) elements of spaces (n, E) still to come, before each site (n, S) and after all."""
+        seen = functional.one_hot(elements, space.shape[1]).cumsum(dim=1) > 0
+        left = space[:, None] & ~functional.pad(seen, (0, 0, 1, 0))
+        return left.to(self.element_in.weight.dtype) @ self.elements()

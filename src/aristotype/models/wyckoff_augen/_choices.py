@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,21 +13,6 @@ from aristotype.models.wyckoff_augen._rules import STOP, Written, elements_allow
 
 Flags = NDArray[np.bool_]
 Ints = NDArray[np.int64]
-
-
-def choices(at: Written, letters: Ints, elements: Ints, limits: Mapping[int, Limit]) -> tuple[Flags, Flags]:
-    """What may come next.
-
-    Args:
-        at: where n sequences stand.
-        letters: (n, s) what is written.
-        elements: (n, s) indices in the vocabulary.
-        limits: what is asked for, by space group.
-
-    Returns:
-        (n, 28) letters and the end, and (n, 27, E) elements on each letter.
-    """
-    return narrowed(*by_rules(at), at, letters, elements, [limits.get(number) for number in at.group.tolist()])
 
 
 def by_rules(at: Written) -> tuple[Flags, Flags]:
@@ -41,7 +26,16 @@ def by_rules(at: Written) -> tuple[Flags, Flags]:
 def narrowed(
     ends: Flags, possible: Flags, at: Written, letters: Ints, elements: Ints, limits: Sequence[Limit | None]
 ) -> tuple[Flags, Flags]:
-    """What is left of what the rules leave, with a limit for each of the n sequences; see `choices`."""
+    """What is left of what the rules leave, with a limit for each of n sequences.
+
+    Args:
+        ends: (n, 28) by the rules.
+        possible: (n, 27, E) by the rules.
+        at: where the sequences stand.
+        letters: (n, s) what is written.
+        elements: (n, s) indices in the vocabulary.
+        limits: n of them.
+    """
     ends, possible = ends.copy(), possible.copy()
     for row, limit in enumerate(limits):
         if limit is None:

@@ -15,24 +15,22 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
+import torch
 from numpy.typing import NDArray
 
 from aristotype.crystal import CrystalTable, frames_of
 from aristotype.models.blocks import uniforms
-from aristotype.models.wyckoff_augen._completing import Completing
+from aristotype.models.wyckoff_augen._drawing import table_of
 from aristotype.models.wyckoff_augen._limits import limit_of
-from aristotype.models.wyckoff_augen._sampler import table_of
 from aristotype.models.wyckoff_augen._spaces import Spaces
 
 if TYPE_CHECKING:
     from aristotype.crystal import Conditions
-    from aristotype.models.wyckoff_augen._completing import Candidates
-    from aristotype.models.wyckoff_augen._model import WyckoffAugen
+    from aristotype.models.wyckoff_augen._base import AugenModel
+    from aristotype.models.wyckoff_augen._candidates import Candidates
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
-CANDIDATES = 16
-"""Candidates that one crystal is chosen from."""
 ATTEMPTS = 3
 """How often candidates are drawn for a crystal, at most, while atoms overlap in all of them."""
 _CHOSEN = 42
@@ -43,7 +41,7 @@ _CANDIDATE = 1 << 44  # candidates of a row draw from streams this far apart
 class Completion:
     """Draws crystals around one partial crystal."""
 
-    def __init__(self, model: WyckoffAugen, conditions: Conditions) -> None:
+    def __init__(self, model: AugenModel, conditions: Conditions) -> None:
         """Checks what is asked for, of which a partial crystal is a part.
 
         Raises:
@@ -52,7 +50,8 @@ class Completion:
             SymmetryError: the known cell is so flat that its reduction does not end.
         """
         assert conditions.partial_crystal is not None
-        self.model, self.partial = model, conditions.partial_crystal
+        assert model.completing is not None
+        self.model, self.partial, self.completing = model, conditions.partial_crystal, model.completing
         self.spaces = Spaces(model, conditions)
         self.frames = frames_of(self.partial)
         config, known = model.config, list(self.partial.wyckoffs)
@@ -73,12 +72,15 @@ class Completion:
             if not len(todo):
                 break
             random = uniforms(seed, rows[todo] + attempt * _CANDIDATE, _CHOSEN, 1 + len(self.limits))
-            number = attempt * CANDIDATES + np.arange(CANDIDATES)
+            count = self.completing.count
+            number = attempt * count + np.arange(count)
             streams = (rows[todo, None] + (number + 1) * _CANDIDATE).ravel()
-            drawn = self.candidates(seed, streams, _evenly(random[:, 1:], CANDIDATES).ravel())
+            drawn = self.candidates(seed, streams, _evenly(random[:, 1:], count).ravel())
             out.choose(todo, drawn, random[:, 0], closest)
         group = np.full(len(rows), self.partial.space_group)
-        table = table_of(self.model, group, out.letters, out.elements, out.free, out.lattice, rows)
+        names = [f"{self.model.name}-{row}" for row in rows.tolist()]
+        elements = np.where(out.letters >= 0, np.array(self.model.config.elements)[out.elements], 0)
+        table = table_of(group, out.letters, elements, out.free, out.lattice, names)
         return table.with_columns(
             {
                 "closest": pa.array(out.closest),
@@ -87,6 +89,7 @@ class Completion:
             }
         )
 
+    @torch.no_grad()
     def candidates(self, seed: int, streams: Ints, frames: Ints) -> Candidates:
         """Candidates in some frames (m,), from the random streams with these numbers (m,).
 
@@ -94,10 +97,10 @@ class Completion:
         """
         space, log_drawn = self.spaces.of_group(seed, streams)
         group = np.full(len(streams), self.partial.space_group)
-        drawing = Completing(self, group, space, seed, streams, frames)
+        drawing = self.completing(self, group, space, seed, streams, frames)
         drawing.log_weight += self.model.log_joint(group, space) - log_drawn + np.log(len(self.limits))
         drawing.draw()
-        return drawing.in_own_description()
+        return drawing.candidates()
 
 
 def _evenly(random: Floats, count: int) -> Ints:

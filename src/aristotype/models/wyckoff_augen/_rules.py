@@ -90,6 +90,29 @@ def elements_allowed(at: Written, letter: Ints) -> Flags:
     return np.asarray(out & (at.unused | ~full[:, None]))
 
 
+class Allowed(NamedTuple):
+    """What the rules leave at each step of n sequences of S sites."""
+
+    space: Flags  # (n, E)
+    letters: Flags  # (n, S + 1, 28)
+    elements: Flags  # (n, S, E)
+
+
+def allowed_of(group: Ints, letters: Ints, elements: Ints, size: int, max_sites: int) -> Allowed:
+    """What may come at each step of sequences (n, S) with elements of a vocabulary of a size."""
+    n, length = letters.shape
+    space = np.zeros((n, size), bool)
+    space[np.repeat(np.arange(n), length), elements.ravel()] = True
+    out = Allowed(space, np.zeros((n, length + 1, 28), bool), np.zeros((n, length, size), bool))
+    at = start(group, space, max_sites)
+    for site in range(length):
+        out.letters[:, site] = letters_allowed(at)
+        out.elements[:, site] = elements_allowed(at, letters[:, site])
+        at = at.after(letters[:, site], elements[:, site])
+    out.letters[:, length] = letters_allowed(at)
+    return out
+
+
 @cache
 def _fixed() -> Flags:
     """(231, 27) positions without freedom."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import fields, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,13 +12,10 @@ from torch import Tensor
 
 from aristotype.crystal import gene_keys
 from aristotype.models._parts import log_sum_by_row
-from aristotype.models.wyckoff_augen._batches import batch_of, of_length
-from aristotype.models.wyckoff_augen._sequences import Descriptions, Orders, all_orders, descriptions_of
-from aristotype.training import to_device
+from aristotype.models.wyckoff_augen._sequences import Descriptions, Orders, all_orders, descriptions_of, of_length
 
 if TYPE_CHECKING:
     from aristotype.crystal import CrystalTable
-    from aristotype.models.wyckoff_augen._network import AugenNetwork, Batch
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -29,25 +25,6 @@ MOST = 64
 more, so many random ones. Of larger crystals fewer: a sequence costs as much as the square of the sites."""
 _FEW = 4
 _SITES_A_PASS = 400
-
-
-@torch.no_grad()
-def log_sequences(
-    network: AugenNetwork, found: Descriptions, orders: Orders, index: Ints, max_sites: int
-) -> dict[str, Floats]:
-    """Logs (q,) of the parts of the density of sequences given group and space: cell, letters, elements, coordinates.
-
-    That of the cell is by cell parameters in Angstrom and degrees.
-    """
-    weight = network.element_bias
-
-    def evaluate(some: Descriptions, rows: Orders) -> dict[str, Tensor]:
-        batch = batch_of(some, rows, index, max_sites)
-        return network.log_prob(to_device(in_precision(batch, weight.dtype), weight.device))
-
-    out = in_passes(evaluate, PARTS, found, orders)
-    out["cell"] += found.log_measure[orders.description]
-    return out
 
 
 @torch.no_grad()
@@ -78,16 +55,6 @@ def sequences_of(table: CrystalTable, most: int = MOST) -> tuple[Descriptions, O
     room = np.maximum(1, most * np.minimum(1.0, (_FEW / np.maximum(moving, 1)) ** 2)).astype(np.int64)
     found = descriptions_of(table)
     return found, all_orders(found, room, rngs)
-
-
-def in_precision(batch: Batch, dtype: torch.dtype) -> Batch:
-    """The batch with its real numbers in a precision."""
-    real = {
-        field.name: value.to(dtype)
-        for field in fields(batch)
-        if isinstance(value := getattr(batch, field.name), Tensor) and value.is_floating_point()
-    }
-    return replace(batch, **real)  # type: ignore[arg-type]
 
 
 def by_crystal(parts: dict[str, Floats], owner: Ints, log_weight: Floats, crystals: int) -> dict[str, Floats]:

@@ -7,7 +7,7 @@ sequence of its own. A score sums over descriptions and orders.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import permutations, product
 from math import factorial, prod
 from typing import TYPE_CHECKING, NamedTuple
@@ -102,6 +102,18 @@ def repeats(settled: Settled) -> Ints:
 def first_of_each(found: Descriptions) -> Descriptions:
     """The first description of each crystal, the same whichever was given."""
     return found.take(np.unique(found.owner, return_index=True)[1])
+
+
+def of_length(found: Descriptions, rows: Ints) -> Descriptions:
+    """Some descriptions, all of one number of sites, without padding."""
+    some = found.take(rows)
+    length = int(some.genes.num_sites[0]) if len(some) else 0
+    genes = GeneBatch(
+        space_group=some.genes.space_group,
+        elements=some.genes.elements[:, :length],
+        wyckoffs=some.genes.wyckoffs[:, :length],
+    )
+    return replace(some, genes=genes, free=some.free[:, :length])
 
 
 def runs_of(genes: GeneBatch) -> list[list[list[int]]]:

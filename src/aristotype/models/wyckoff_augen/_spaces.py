@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from aristotype.errors import InfeasibleConditionsError, InputError
 from aristotype.models.blocks import choose, uniforms
-from aristotype.models.wyckoff_augen._arrays import primitive_atoms
+from aristotype.models.wyckoff_augen._atoms import primitive_atoms
 from aristotype.models.wyckoff_augen._limits import FormulaLimit, Limit, SizeLimit, TemplateLimit, limit_of
 from aristotype.symmetry import NUM_GROUPS
 

@@ -1,4 +1,4 @@
-"""A small model of configuration `diffusion` with random weights: laws hold for any weights."""
+"""A small model of the default configuration with random weights: laws hold for any weights."""
 
 from __future__ import annotations
 
@@ -7,24 +7,32 @@ import torch
 
 from aristotype.crystal import Crystal, GeneBatch
 from aristotype.models.wyckoff_augen import Tries
-from aristotype.models.wyckoff_augen.diffusion import DiffusionConfig, WyckoffAugenDiffusion
+from aristotype.models.wyckoff_augen.diffusion import WyckoffAugen, WyckoffAugenConfig
 from aristotype.models.wyckoff_augen.diffusion._frames import Frame, frame_of
 from aristotype.symmetry import space_group
 
 CUTOFF = 5.0
 
 
-def tiny_model(*, seed: int = 0, **changes: object) -> WyckoffAugenDiffusion:
+def tiny_model(*, seed: int = 0, **changes: object) -> WyckoffAugen:
     """Draws without second tries."""
     sizes = {"width": 16, "layers": 1, "heads": 2, "element_width": 8, "cell_components": 3, "dropout": 0.0}
-    score = {"score_layers": 2, "edge_width": 12, "vectors": 5, "cutoff": CUTOFF, "steps": 12, "levels": 6}
+    score = {
+        "score_layers": 2,
+        "score_dropout": 0.0,
+        "edge_width": 12,
+        "vectors": 5,
+        "cutoff": CUTOFF,
+        "steps": 12,
+        "levels": 6,
+    }
     settings = {**sizes, **score, "elements": (3, 8, 26), "max_sites": 5}
-    config = DiffusionConfig(**{**settings, **changes})  # type: ignore[arg-type]
+    config = WyckoffAugenConfig(**{**settings, **changes})  # type: ignore[arg-type]
     groups = np.arange(1, 231, dtype=np.int16)
     counted = GeneBatch.from_lists(groups, [[config.elements[0]]] * 230, [[0]] * 230)
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        model = WyckoffAugenDiffusion(config)
+        model = WyckoffAugen(config)
         model._learn_counts(counted)
         for weights in model.parameters():
             weights.data += 0.2 * torch.randn_like(weights)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from aristotype.models.blocks import uniforms
-from aristotype.models.wyckoff_augen.diffusion._chain import draw_free
+from aristotype.models.wyckoff_augen.diffusion._chain import Held, draw_free
 from aristotype.models.wyckoff_augen.diffusion._frames import frame_of, joined
 from aristotype.models.wyckoff_augen.diffusion._kernel import pull
 
@@ -47,3 +47,28 @@ def test_frequencies_are_those_of_the_law(share):
     assert expected.sum() == pytest.approx(COUNT, rel=1e-3)
     # Pearson's statistic has nine degrees of freedom; steps of a finite chain add a little.
     assert ((counts - expected) ** 2 / expected).sum() < 35
+
+
+def test_held_sites_stay_and_the_others_see_them_with_as_much_noise():
+    """Every second site is held. Where no site pulls on another, the others come as if it were not."""
+    count, steps = 300, 20
+    frames = joined([frame_of(47, [8, 8], CELL)] * count)
+    held = Held(np.tile([True, False], count), np.tile([[0.2, 0.0, 0.0]], (2 * count, 1)))
+    seen: list[tuple[float, float]] = []
+
+    def scores(free: np.ndarray, noise: np.ndarray) -> np.ndarray:
+        apart = (free[::2, 0] - 0.2 + 0.5) % 1.0 - 0.5
+        seen.append((float(noise[0]), float((apart * CELL[0]).std())))
+        return -0.5 * np.sin(2 * np.pi * free)
+
+    def random(step: int) -> np.ndarray:
+        return uniforms(3, np.arange(2 * count), step, 3)
+
+    kept = draw_free(frames, scores, random, steps, SMALLEST, held)
+    noisy = [(noise, spread) for noise, spread in seen[1:] if noise < 0.5]
+    free = draw_free(frames, scores, random, steps, SMALLEST)
+    assert (kept[::2] == held.free[::2]).all() and (free[::2] != held.free[::2]).any()
+    np.testing.assert_array_equal(kept[1::2], free[1::2])
+    assert len(noisy) > 5
+    for noise, spread in noisy:
+        assert spread == pytest.approx(noise, rel=0.2)

@@ -14,7 +14,7 @@ from aristotype.models.blocks import image_maps
 from aristotype.models.wyckoff_augen.diffusion._frames import Frames, frame_of, joined, position_maps
 from aristotype.models.wyckoff_augen.diffusion._kernel import pull, shaken
 from aristotype.symmetry import GRID, space_group
-from tests.models.wyckoff_augen.test_grids import cell_of
+from tests.models.wyckoff_augen.grids.test_grids import cell_of
 
 NUMBERS, SEEDS = st.integers(1, 230), st.integers(0, 2**32 - 1)
 

@@ -11,17 +11,11 @@ import torch
 from aristotype.crystal import Conditions, Crystal, CrystalTable, GeneBatch
 from aristotype.errors import ConfigError
 from aristotype.models.blocks import image_maps, is_polar, pinned_axes
-from aristotype.models.wyckoff_augen._batches import of_length
-from aristotype.models.wyckoff_augen._sequences import Orders, descriptions_of, some_order
+from aristotype.models.wyckoff_augen._sequences import Orders, descriptions_of, of_length, some_order
 from aristotype.models.wyckoff_augen._surroundings import Surroundings
 from aristotype.models.wyckoff_augen.paper import PaperConfig, _messages
 from aristotype.models.wyckoff_augen.paper._batches import batch_of, maker_of_batches, noisy
-from aristotype.models.wyckoff_augen.paper._features import (
-    group_features,
-    position_features,
-    shape_corners,
-    shape_rows,
-)
+from aristotype.models.wyckoff_augen.paper._features import group_features, position_features, shape_corners, shape_rows
 from aristotype.models.wyckoff_augen.paper._graph import edges_of
 from aristotype.models.wyckoff_augen.paper._interior import mixture
 from aristotype.models.wyckoff_augen.paper._layers import GraphNorm

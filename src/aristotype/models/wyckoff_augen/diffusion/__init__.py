@@ -1,7 +1,6 @@
-"""WyckoffAUGen with coordinates by diffusion on the orbits of a space group, as `diffusion`."""
+"""WyckoffAUGen in our default configuration: coordinates by diffusion on the orbits of a space group."""
 
-from aristotype.models.wyckoff_augen.diffusion._config import DiffusionConfig
-from aristotype.models.wyckoff_augen.diffusion._fit import fit_diffusion
-from aristotype.models.wyckoff_augen.diffusion._model import WyckoffAugenDiffusion
+from aristotype.models.wyckoff_augen.diffusion._config import WyckoffAugenConfig
+from aristotype.models.wyckoff_augen.diffusion._model import WyckoffAugen
 
-__all__ = ["DiffusionConfig", "WyckoffAugenDiffusion", "fit_diffusion"]
+__all__ = ["WyckoffAugen", "WyckoffAugenConfig"]

@@ -4,21 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.nn import functional
 
-from aristotype.models.wyckoff_augen._arrays import cell_features, told_of
-from aristotype.models.wyckoff_augen._batches import allowed_of, of_length
-from aristotype.models.wyckoff_augen._sequences import Descriptions, Orders
+from aristotype.models.wyckoff_augen._atoms import primitive_atoms
+from aristotype.models.wyckoff_augen._balance import END, balances_along
+from aristotype.models.wyckoff_augen._rules import allowed_of
+from aristotype.models.wyckoff_augen._sequences import Descriptions, of_length
 from aristotype.models.wyckoff_augen.diffusion._bound import Noises, learnt_noises
-from aristotype.models.wyckoff_augen.diffusion._config import DiffusionConfig
+from aristotype.models.wyckoff_augen.diffusion._config import WyckoffAugenConfig
 from aristotype.models.wyckoff_augen.diffusion._frames import Frame, Frames, frame_of, joined
 from aristotype.models.wyckoff_augen.diffusion._graph import Graph, graph_of
 from aristotype.models.wyckoff_augen.diffusion._kernel import pull, shaken
-from aristotype.models.wyckoff_augen.diffusion._sequence_network import Sequences
+from aristotype.models.wyckoff_augen.diffusion._sequence_network import Sequences, told
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -50,33 +53,67 @@ class Batch(Sequences):
         return f"rows {shown}{more} ({len(self.rows)} crystals of {self.wyckoffs.shape[1]} sites)"
 
 
-def sequences_of(found: Descriptions, index: Ints, max_sites: int) -> dict[str, Tensor]:
+def sequences_of(
+    found: Descriptions, index: Ints, vocabulary: tuple[int, ...], max_sites: int, hints: Sequence[Hints] | None = None
+) -> dict[str, Tensor]:
     """The fields of `Sequences` for descriptions of one number of sites.
 
     Args:
         found: n descriptions without padding.
         index: (128,) place of each element in the vocabulary.
+        vocabulary: atomic numbers.
         max_sites: most sites of a crystal.
+        hints: n of them; None where they are to be found out.
     """
     group = found.genes.space_group.astype(np.int64)
     letters = found.genes.wyckoffs.astype(np.int64)
     elements = index[found.genes.elements]
-    allowed = allowed_of(group, letters, elements, int(index.max()) + 1, max_sites)
-    count, length = letters.shape
-    orders = Orders(np.arange(count), np.tile(np.arange(length), (count, 1)), np.zeros(count))
+    allowed = allowed_of(group, letters, elements, len(vocabulary), max_sites)
+    known = [hints_at(found, row, index, vocabulary) for row in range(len(group))] if hints is None else hints
+    by_letter = np.stack([one.letters for one in known])
     arrays = {
         "group": group,
         "wyckoffs": letters,
         "elements": elements,
-        "cell_features": cell_features(found.cell, found.lattice),
-        "told": told_of(found, orders),
+        "atoms": primitive_atoms(found.genes.space_group, found.genes.wyckoffs).astype(np.float32),
         "space": allowed.space,
         "cell": found.cell.astype(np.float32),
         "acute": found.acute,
         "letters_allowed": allowed.letters,
         "elements_allowed": allowed.elements,
+        "letters_balance": by_letter.astype(np.float32),
+        "elements_balance": np.stack([one.elements for one in known]).astype(np.float32),
     }
-    return {name: torch.from_numpy(array) for name, array in arrays.items()}
+    tensors = {name: torch.from_numpy(array) for name, array in arrays.items()}
+    balanced = tensors["letters_balance"][:, :, END, 0]
+    return {**tensors, "told": _told(tensors["atoms"], tensors["elements"], tensors["space"], balanced)}
+
+
+class Hints(NamedTuple):
+    """Which letters, with some element, and which elements would balance (see `_balance`)."""
+
+    letters: NDArray[np.bool_]  # (S + 1, 28, DEPTH)
+    elements: NDArray[np.bool_]  # (S, E, DEPTH)
+
+
+def hints_at(found: Descriptions, row: int, index: Ints, vocabulary: tuple[int, ...]) -> Hints:
+    """Those of a description without padding."""
+    one = slice(row, row + 1)
+    group, letters = found.genes.space_group[one], found.genes.wyckoffs[one]
+    elements = index[found.genes.elements[one]]
+    space = np.zeros((1, len(vocabulary)), bool)
+    space[0, elements[0]] = True
+    atoms = primitive_atoms(group, letters)
+    every = balances_along(group.astype(np.int64), space, elements, atoms, vocabulary)[0]
+    return Hints(every.any(axis=2), every[np.arange(letters.shape[1]), letters[0].astype(np.int64)])
+
+
+def _told(atoms: Tensor, elements: Tensor, space: Tensor, balanced: Tensor) -> Tensor:
+    """(n, S + 1, TOLD) what is told before each site and after the last."""
+    sites = torch.arange(atoms.shape[1] + 1.0).expand(len(atoms), -1)
+    seen = functional.one_hot(elements, space.shape[1]).cumsum(dim=1) > 0
+    unused = space.sum(dim=1, keepdim=True) - functional.pad(seen.sum(dim=2), (1, 0))
+    return told(sites, functional.pad(atoms.cumsum(dim=1), (1, 0)), unused, balanced)
 
 
 def frame_at(found: Descriptions, row: int) -> Frame:
@@ -92,7 +129,7 @@ def noised(
     noises: Noises,
     normals: Floats,
     rows: Ints,
-    config: DiffusionConfig,
+    config: WyckoffAugenConfig,
 ) -> Noised:
     """Crystals with noise.
 
@@ -118,7 +155,7 @@ def noised(
 
 
 def noised_to_learn(
-    some: Descriptions, frames: Sequence[Frame], elements: Ints, config: DiffusionConfig, rng: np.random.Generator
+    some: Descriptions, frames: Sequence[Frame], elements: Ints, config: WyckoffAugenConfig, rng: np.random.Generator
 ) -> Noised | None:
     """Those of n descriptions that have something that moves, at noises to learn from."""
     moving = np.array([row for row, frame in enumerate(frames) if frame.largest > 0], np.int64)
@@ -132,23 +169,23 @@ def noised_to_learn(
 
 
 def maker_of_batches(
-    found: Descriptions, index: Ints, config: DiffusionConfig, seed: int
+    found: Descriptions, index: Ints, config: WyckoffAugenConfig, seed: int
 ) -> Callable[[Ints, float], Batch]:
     """What makes training batches, from rows of one length (see `CrystalSource`).
 
     Noise is drawn by a generator of the rows. What stays of a crystal is kept, some 10 kB each.
     """
-    known: dict[int, Frame] = {}
+    known: dict[int, tuple[Frame, Hints]] = {}
 
     def make(rows: Ints, mean_rows: float) -> Batch:
         rng = np.random.default_rng([seed, len(rows), *rows[:8].tolist()])
         some = of_length(found, rows)
         for place, row in enumerate(rows.tolist()):
             if row not in known:
-                known[row] = frame_at(some, place)
-        frames = [known[row] for row in rows.tolist()]
+                known[row] = frame_at(some, place), hints_at(some, place, index, config.elements)
+        frames, hints = zip(*(known[row] for row in rows.tolist()), strict=True)
         return Batch(
-            **sequences_of(some, index, config.max_sites),
+            **sequences_of(some, index, config.elements, config.max_sites, hints),
             noised=noised_to_learn(some, frames, index[some.genes.elements], config, rng),
             rows=torch.from_numpy(some.owner),
             mean_rows=mean_rows,

@@ -1,4 +1,4 @@
-"""What defines a WyckoffAugenDiffusion; saved with every checkpoint."""
+"""What defines a WyckoffAugen; saved with every checkpoint."""
 
 from __future__ import annotations
 
@@ -7,9 +7,12 @@ from dataclasses import dataclass
 from aristotype.errors import ConfigError
 from aristotype.models._settings import HEAVIEST, check_counted
 
+CALIBRATED = ("group_temperature", "space_temperature", "cell_spread", "letter_temperature", "element_temperature")
+"""Set on validation crystals after training (see `_calibrate`)."""
+
 
 @dataclass(frozen=True, kw_only=True)
-class DiffusionConfig:
+class WyckoffAugenConfig:
     """Sizes of the networks, and the noise. Frozen, checked on construction."""
 
     width: int = 128  # of a site's vector
@@ -23,10 +26,16 @@ class DiffusionConfig:
     cutoff: float = 6.0  # Angstrom, beyond which atoms do not see each other
     neighbours: int = 24  # nearest atoms that a site looks at
     smallest_noise: float = 0.005  # Angstrom
-    steps: int = 50  # of the chain that draws coordinates
+    steps: int = 25  # of the chain that draws coordinates
     levels: int = 16  # of noise at which a score looks at a crystal
-    dropout: float = 0.1
+    dropout: float = 0.15  # of letters, elements and cells
+    score_dropout: float = 0.1
     first_only: bool = True  # learn the first description of each crystal, not one of all, drawn anew each epoch
+    group_temperature: float = 1.0  # divides logits of groups given elements; this and the next four are calibrated
+    space_temperature: float = 1.0  # those of elements of the space
+    letter_temperature: float = 1.0
+    element_temperature: float = 1.0
+    cell_spread: float = 1.0  # factor on the widths of cells
     elements: tuple[int, ...] = ()  # vocabulary, atomic numbers in increasing order
     max_sites: int = 0  # most sites of a crystal; 0 stands for those of the data
     group_smoothing: float = 0.001  # share of p(space group) spread evenly over all 230
@@ -38,6 +47,9 @@ class DiffusionConfig:
         for name in (*sizes, "vectors", "neighbours", "steps", "levels"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"{name} is {getattr(self, name)}; it must be at least 1")
+        for name in CALIBRATED:
+            if not 0.1 <= getattr(self, name) <= 10.0:
+                raise ConfigError(f"{name} is {getattr(self, name)}; it must be from 0.1 to 10")
         if self.max_sites < 0:
             raise ConfigError(
                 f"max_sites is {self.max_sites}; it must be at least 0, which stands for that of the data"
@@ -46,6 +58,7 @@ class DiffusionConfig:
             raise ConfigError(f"cutoff is {self.cutoff} Angstrom; it must be from 1 to 12")
         if not 1e-4 <= self.smallest_noise <= 0.1:
             raise ConfigError(f"smallest_noise is {self.smallest_noise} Angstrom; it must be from 0.0001 to 0.1")
-        if not 0 <= self.dropout < 1:
-            raise ConfigError(f"dropout is {self.dropout}; it must be at least 0 and below 1")
+        for name in ("dropout", "score_dropout"):
+            if not 0 <= getattr(self, name) < 1:
+                raise ConfigError(f"{name} is {getattr(self, name)}; it must be at least 0 and below 1")
         check_counted(self.elements, self.group_smoothing, heaviest=HEAVIEST)

@@ -1,14 +1,15 @@
-"""WyckoffAUGen with coordinates by diffusion, configuration `diffusion`.
+"""WyckoffAUGen, our default: group and space of elements in either order, letters and elements, the cell, coordinates.
 
     p(crystal) = 1/2 [p(G) p(C|G) + p(C) p(G|C)] sum over descriptions of
-                 p(cell | G, C) prod p(letter) p(element) p(coordinates | cell, letters, elements)
+                 prod p(letter) p(element) p(cell | letters, elements) p(coordinates | cell, letters, elements)
 
-Notable, against the default:
-- letters and elements know the cell and no coordinates, and are exact; coordinates of all sites come together, by the
-  reverse of a diffusion on the parameters, each site's modulo its periods and images (see `_kernel`);
+Source: Chang et al., "Crystal generative modeling with explicit autoregressive conditional likelihoods and nontrivial
+space group stabilizers" (WyckoffAUGen). Notable, against the paper:
+- letters and elements come first, and the cell knows all of them, so that what is in it fits;
+- all this is exact; coordinates of all sites come together, by the reverse of a diffusion on the parameters, each
+  site's modulo its periods and images (see `_kernel`), and their densities are bounded from below (see `_bound`);
 - the score is that of the crystal, whichever description it is given in (see `_score_network`): every order of sites,
-  image, origin and setting has one density, so that a score sums over settings of what is written alone;
-- densities of coordinates are bounded from below, not known (see `_bound`).
+  image, origin and setting has one density, so that a score sums over settings of what is written alone.
 SGEquiDiff, the published successor of WyckoffAUGen, likewise draws coordinates by a diffusion whose noise respects the
 space group.
 """
@@ -29,11 +30,13 @@ from aristotype.models.wyckoff_augen._base import AugenModel
 from aristotype.models.wyckoff_augen._score import by_crystal
 from aristotype.models.wyckoff_augen._sequences import Descriptions, Orders, descriptions_of, first_of_each
 from aristotype.models.wyckoff_augen._tries import Tries
-from aristotype.models.wyckoff_augen.diffusion._batches import Batch, maker_of_batches
-from aristotype.models.wyckoff_augen.diffusion._config import DiffusionConfig
+from aristotype.models.wyckoff_augen.diffusion._batches import Batch, maker_of_batches, sequences_of
+from aristotype.models.wyckoff_augen.diffusion._completing import Completing
+from aristotype.models.wyckoff_augen.diffusion._config import CALIBRATED, WyckoffAugenConfig
 from aristotype.models.wyckoff_augen.diffusion._network import DiffusionNetwork
-from aristotype.models.wyckoff_augen.diffusion._sampler import Drawing
+from aristotype.models.wyckoff_augen.diffusion._sampler import DiffusionDrawing
 from aristotype.models.wyckoff_augen.diffusion._score import log_coordinates, log_even, log_written, one_order
+from aristotype.models.wyckoff_augen.diffusion._sequence_network import Sequences
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -41,15 +44,17 @@ DRAWS = 2
 """Draws of the coordinates of a crystal, at most, unless `tries` says otherwise; then the crystal is drawn again."""
 
 
-class WyckoffAugenDiffusion(AugenModel):
-    """The model of crystals of family WyckoffAUGen, configuration `diffusion`."""
+class WyckoffAugen(AugenModel):
+    """The model of crystals of family WyckoffAUGen."""
 
-    variant = "diffusion"
-    config_type = DiffusionConfig
-    config: DiffusionConfig
-    drawing = Drawing
+    variant = "default"
+    config_type = WyckoffAugenConfig
+    config: WyckoffAugenConfig
+    drawing = DiffusionDrawing
+    completing = Completing
+    calibrated = CALIBRATED
 
-    def __init__(self, config: DiffusionConfig, train_keys: NDArray[np.uint8] | None = None) -> None:
+    def __init__(self, config: WyckoffAugenConfig, train_keys: NDArray[np.uint8] | None = None) -> None:
         """A model with fresh weights; `train_keys` (n, 16) are keys of the training genes, hands merged."""
         super().__init__(config, train_keys)
         self.network = DiffusionNetwork(config)
@@ -77,7 +82,7 @@ class WyckoffAugenDiffusion(AugenModel):
     def log_written(self, found: Descriptions, orders: Orders, *, double: bool = False) -> dict[str, Floats]:
         """Logs (q,) of cell, letters and elements alone."""
         network = copy.deepcopy(self.network).double() if double else self.network
-        return log_written(network, found, orders, self.vocabulary_index, self.config.max_sites)
+        return log_written(network, found, orders, self.vocabulary_index, self.config)
 
     @torch.no_grad()
     def log_prob_parts(self, table: CrystalTable) -> dict[str, NDArray[np.float64]]:
@@ -115,6 +120,16 @@ class WyckoffAugenDiffusion(AugenModel):
                 "log_prob_kind": pa.array(kinds, pa.string()),
             }
         )
+
+    def known(self, found: Descriptions, orders: Orders) -> Sequences:
+        """Sequences of one length as a batch."""
+        some = found.take(orders.description)
+        config = self.config
+        return Sequences(**sequences_of(some, self.vocabulary_index, config.elements, config.max_sites))
+
+    def log_known(self, batch: Sequences) -> dict[str, Tensor]:
+        """Logs (q,) of all parts but coordinates."""
+        return self.network.sequence.log_prob(batch)
 
     def batches(self, learnt: Descriptions, seed: int) -> Callable[[Ints, float], Batch]:
         """Batches with noise on coordinates."""

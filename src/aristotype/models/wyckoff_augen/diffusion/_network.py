@@ -1,4 +1,4 @@
-"""The networks of the configuration: what is written, and the score of coordinates. Elements and groups are shared."""
+"""The networks of the configuration: what is written, and the score of coordinates. They share nothing."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 from aristotype.models.wyckoff_augen.diffusion._batches import Noised
 from aristotype.models.wyckoff_augen.diffusion._bound import cost
-from aristotype.models.wyckoff_augen.diffusion._config import DiffusionConfig
+from aristotype.models.wyckoff_augen.diffusion._config import WyckoffAugenConfig
 from aristotype.models.wyckoff_augen.diffusion._graph import Graph
 from aristotype.models.wyckoff_augen.diffusion._score_network import ScoreNetwork
 from aristotype.models.wyckoff_augen.diffusion._sequence_network import SequenceNetwork
@@ -15,14 +15,14 @@ from aristotype.models.wyckoff_augen.diffusion._sequence_network import Sequence
 class DiffusionNetwork(nn.Module):
     """Cells, letters and elements exactly; coordinates by their score."""
 
-    def __init__(self, config: DiffusionConfig) -> None:
+    def __init__(self, config: WyckoffAugenConfig) -> None:
         super().__init__()
         self.sequence = SequenceNetwork(config)
         self.score = ScoreNetwork(config)
 
     def scores(self, graph: Graph) -> Tensor:
         """(N, 3) scores of noisy coordinates times their noise, along Cartesian axes."""
-        found: Tensor = self.score(graph, self.sequence.sites, self.sequence.elements)
+        found: Tensor = self.score(graph)
         return found
 
     def bound(self, noised: Noised) -> Tensor:

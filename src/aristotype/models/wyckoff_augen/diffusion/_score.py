@@ -20,7 +20,7 @@ from aristotype.models.wyckoff_augen.diffusion._sequence_network import Sequence
 from aristotype.training import to_device
 
 if TYPE_CHECKING:
-    from aristotype.models.wyckoff_augen.diffusion._config import DiffusionConfig
+    from aristotype.models.wyckoff_augen.diffusion._config import WyckoffAugenConfig
     from aristotype.models.wyckoff_augen.diffusion._network import DiffusionNetwork
 
 Floats = NDArray[np.float64]
@@ -45,13 +45,13 @@ def log_even(found: Descriptions) -> Floats:
 
 @torch.no_grad()
 def log_written(
-    network: DiffusionNetwork, found: Descriptions, orders: Orders, index: Ints, max_sites: int
+    network: DiffusionNetwork, found: Descriptions, orders: Orders, index: Ints, config: WyckoffAugenConfig
 ) -> dict[str, Floats]:
     """Logs (q,) of the density of cells in Angstrom and degrees, of letters and of elements."""
     weight = network.sequence.element_bias
 
     def evaluate(some: Descriptions, rows: Orders) -> dict[str, Tensor]:
-        tensors = sequences_of(some.take(rows.description), index, max_sites)
+        tensors = sequences_of(some.take(rows.description), index, config.elements, config.max_sites)
         real = {name: one.to(weight.dtype) if one.is_floating_point() else one for name, one in tensors.items()}
         return network.sequence.log_prob(to_device(Sequences(**real), weight.device))
 
@@ -62,7 +62,7 @@ def log_written(
 
 @torch.no_grad()
 def log_coordinates(
-    network: DiffusionNetwork, found: Descriptions, index: Ints, config: DiffusionConfig
+    network: DiffusionNetwork, found: Descriptions, index: Ints, config: WyckoffAugenConfig
 ) -> tuple[Floats, Floats]:
     """How much more likely coordinates (m,) are than by the even law, at least, and errors (m,) of that.
 

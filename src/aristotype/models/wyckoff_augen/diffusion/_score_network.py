@@ -14,8 +14,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from aristotype.models.blocks import ElementEmbedding, SiteEmbedding, widened
-from aristotype.models.wyckoff_augen.diffusion._config import DiffusionConfig
+from aristotype.models.blocks import ElementEmbedding, GroupEmbedding, widened
+from aristotype.models.wyckoff_augen.diffusion._config import WyckoffAugenConfig
 from aristotype.models.wyckoff_augen.diffusion._frames import SITE_TOLD
 from aristotype.models.wyckoff_augen.diffusion._graph import Graph
 
@@ -35,7 +35,7 @@ class ScoreNetwork(nn.Module):
     widths: Tensor
     noises: Tensor
 
-    def __init__(self, config: DiffusionConfig) -> None:
+    def __init__(self, config: WyckoffAugenConfig) -> None:
         super().__init__()
         width, edge = config.width, config.edge_width
         fine, wide = torch.arange(_FROM, _NEAR, _NARROW), torch.arange(_NEAR, config.cutoff + 1e-6, _WIDE)
@@ -44,26 +44,28 @@ class ScoreNetwork(nn.Module):
         self.register_buffer("widths", spread, persistent=False)
         levels = torch.linspace(math.log(config.smallest_noise), math.log(20.0), _NOISES)
         self.register_buffer("noises", levels, persistent=False)
+        self.groups = GroupEmbedding(width)
+        self.elements = ElementEmbedding(config.elements, config.element_width)
         self.element_in = nn.Linear(config.element_width, width)
         self.group_in = nn.Linear(width, width)
         self.told_in = nn.Linear(SITE_TOLD, width)
         self.noise_in = nn.Sequential(nn.Linear(_NOISES, width), nn.SiLU(), nn.Linear(width, width))
         shells = len(self.middles) + 2
         self.rounds = nn.ModuleList(
-            Round(width, edge, config.vectors, shells, config.dropout, first=place == 0)
+            Round(width, edge, config.vectors, shells, config.score_dropout, first=place == 0)
             for place in range(config.score_layers)
         )
         self.norm = nn.LayerNorm(width)
         self.out = nn.Sequential(nn.Linear(width, width), nn.SiLU(), nn.Linear(width, config.vectors))
 
-    def forward(self, graph: Graph, sites: SiteEmbedding, elements: ElementEmbedding) -> Tensor:
+    def forward(self, graph: Graph) -> Tensor:
         """The scores; 0 for sites of which nothing is known at their noise."""
         crystals = len(graph.group)
         log_noise = torch.log(graph.noise)
         gap = float(self.noises[1] - self.noises[0])
         levels = torch.exp(-0.5 * torch.square((log_noise[:, None] - self.noises) / gap))
-        about = self.group_in(sites.group(graph.group)) + self.noise_in(levels)
-        state = self.element_in(elements())[graph.elements] + self.told_in(graph.told) + about[graph.crystal]
+        about = self.group_in(self.groups(graph.group)) + self.noise_in(levels)
+        state = self.element_in(self.elements())[graph.elements] + self.told_in(graph.told) + about[graph.crystal]
         direction = graph.step / torch.sqrt(torch.square(graph.distance) + _SHORT**2)[:, None]
         fade = torch.square(1.0 - torch.square(graph.distance / graph.radius))
         near = torch.exp(-0.5 * torch.square((graph.distance[:, None] - self.middles) / self.widths))

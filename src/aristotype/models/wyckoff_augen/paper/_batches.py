@@ -10,8 +10,8 @@ import torch
 from numpy.typing import NDArray
 
 from aristotype.crystal import GeneBatch
-from aristotype.models.wyckoff_augen._batches import allowed_of, of_length
-from aristotype.models.wyckoff_augen._sequences import Descriptions, Orders, some_order
+from aristotype.models.wyckoff_augen._rules import allowed_of
+from aristotype.models.wyckoff_augen._sequences import Descriptions, Orders, of_length, some_order
 from aristotype.models.wyckoff_augen._surroundings import Surroundings
 from aristotype.models.wyckoff_augen.paper._config import PaperConfig
 from aristotype.models.wyckoff_augen.paper._graph import Edges, edges_of, graph_of, joined

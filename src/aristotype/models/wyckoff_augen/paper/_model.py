@@ -35,7 +35,7 @@ from aristotype.models.wyckoff_augen.paper._batches import batch_of, in_range, m
 from aristotype.models.wyckoff_augen.paper._config import PaperConfig
 from aristotype.models.wyckoff_augen.paper._lattice import ANGLES, LENGTHS
 from aristotype.models.wyckoff_augen.paper._network import Batch, PaperNetwork
-from aristotype.models.wyckoff_augen.paper._sampler import Drawing
+from aristotype.models.wyckoff_augen.paper._sampler import PaperDrawing
 from aristotype.training import to_device
 
 Floats = NDArray[np.float64]
@@ -51,7 +51,7 @@ class WyckoffAugenPaper(AugenModel):
     variant = "paper"
     config_type = PaperConfig
     config: PaperConfig
-    drawing = Drawing
+    drawing = PaperDrawing
 
     def __init__(self, config: PaperConfig, train_keys: NDArray[np.uint8] | None = None) -> None:
         """A model with fresh weights; `train_keys` (n, 16) are keys of the training genes, hands merged."""

@@ -8,17 +8,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-import pyarrow as pa
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from aristotype.crystal import CrystalTable, covalent_radii, reduced_lattices
+from aristotype.crystal import reduced_lattices
 from aristotype.errors import SymmetryError
 from aristotype.models.blocks import choose, is_polar, uniforms
-from aristotype.models.wyckoff_augen._choices import choices
+from aristotype.models.wyckoff_augen._drawing import CELL, SITE, Drawing
 from aristotype.models.wyckoff_augen._rules import STOP, Written, start
-from aristotype.models.wyckoff_augen._sampler import table_of
 from aristotype.models.wyckoff_augen._sequences import in_cell
 from aristotype.models.wyckoff_augen._surroundings import Surroundings
 from aristotype.models.wyckoff_augen._tries import closeness
@@ -39,13 +37,11 @@ if TYPE_CHECKING:
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
-_CELL, _SITE = 41, 1024
-"""Purposes of random numbers; a site's is `_SITE` and its place."""
 _CELLS = 8
 """Draws of a cell; one that is so flat that its reduction does not end is drawn again."""
 
 
-class Drawing:
+class PaperDrawing(Drawing):
     """Crystals of given groups and spaces of elements."""
 
     def __init__(
@@ -59,32 +55,20 @@ class Drawing:
         *,
         gives_up: bool = False,
     ) -> None:
-        """Space groups (n,), spaces (n, E), the numbers (n,) of random streams, and limits by space group.
-
-        With `gives_up` a crystal ends with its first site that is too close to something.
-        """
-        self.gives_up = gives_up
-        self.limits = limits
-        self.model, self.network, self.tries = model, model.network, model.tries
-        self.group, self.space, self.seed, self.rows = group, space, seed, rows
-        self.device = self.network.multiplicity.device
-        n, most = len(group), model.config.max_sites
-        self.radius = np.nan_to_num(covalent_radii(), nan=1.5)[np.array(model.config.elements)]
+        """See `Drawing`; with `gives_up` a crystal ends with its first site that is too close to something."""
+        super().__init__(model, group, space, seed, rows, limits, gives_up=gives_up)
+        self.network = model.network
         self.polar = is_polar(group.astype(np.int16))
-        self.letters = np.full((n, most), -1, np.int64)
-        self.elements = np.zeros((n, most), np.int64)
-        self.free, self.point = np.zeros((n, most, 3)), np.zeros((n, most, 3))
-        self.closest, self.again = np.full(n, np.inf), np.zeros(n, np.int64)
+        self.point = np.zeros_like(self.free)
 
-    @torch.no_grad()
-    def run(self) -> CrystalTable:
-        """Draws all of them."""
+    def draw(self) -> None:
+        """Draws cells, then site after site."""
         group, space = (torch.from_numpy(part).to(self.device) for part in (self.group, self.space))
         about = self.network.about(group, space)
         self.lattice = self._cells(self.network.cell_context(about), group)
         self.volume = volumes(self.group, self.lattice)
         self.around = [Surroundings(int(g), lattice) for g, lattice in zip(self.group, self.lattice, strict=True)]
-        at, rows = start(self.group, self.space, self.model.config.max_sites), np.arange(len(group))
+        at, rows = start(self.group, self.space, self.config.max_sites), np.arange(len(group))
         site = 0
         while len(rows):
             at, rows = self._site(site, at, rows, about.take(torch.from_numpy(rows).to(self.device)))
@@ -92,14 +76,10 @@ class Drawing:
             if self.gives_up:
                 fits = self.closest[rows] >= self.tries.closest
                 at, rows = at.take(fits), rows[fits]
-        parts = self.group, self.letters, self.elements, self.free, self.lattice, self.rows
-        return table_of(self.model, *parts).with_columns(
-            {"closest": pa.array(self.closest), "site_draws": pa.array(self.again)}
-        )
 
     def _cells(self, context: Tensor, group: Tensor) -> Floats:
         """(n, 6) reduced cells."""
-        random = uniforms(self.seed, self.rows, _CELL, _CELLS * UNIFORMS).reshape(len(self.rows), _CELLS, UNIFORMS)
+        random = uniforms(self.seed, self.rows, CELL, _CELLS * UNIFORMS).reshape(len(self.rows), _CELLS, UNIFORMS)
         uniform = torch.from_numpy(random).to(self.device)
         out, waiting = np.zeros((len(self.rows), 6)), list(range(len(self.rows)))
         for attempt in range(_CELLS):
@@ -119,10 +99,10 @@ class Drawing:
 
     def _site(self, site: int, at: Written, rows: Ints, about: About) -> tuple[Written, Ints]:
         """Draws one site of the rows that go on; returns where they stand and which go on after it."""
-        random = uniforms(self.seed, self.rows[rows], _SITE + site, 3 + A_TRY * self.tries.sites)
+        random = uniforms(self.seed, self.rows[rows], SITE + site, 3 + A_TRY * self.tries.sites)
         uniform = torch.from_numpy(random).to(self.device)
         state = self.network.read(about, self._there(rows, site))
-        ends, elements_by_letter = choices(at, self.letters[rows, :site], self.elements[rows, :site], self.limits)
+        ends, elements_by_letter = self.choices(at, rows, site)[1]
         allowed = torch.from_numpy(ends).to(self.device)
         law = self.network.heads.letters(state, about.positions, allowed[:, None])[0][:, 0]
         letters = choose(law, uniform[:, 0])

@@ -2,29 +2,24 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from math import comb, log
-from typing import TYPE_CHECKING, NamedTuple
+from math import log
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from aristotype.crystal import GeneBatch, centring_orders, into_frames, out_of_frames
-from aristotype.models.blocks import boxed, uniforms
-from aristotype.models.wyckoff_augen._densities import Along, draw_along, log_densities
-from aristotype.models.wyckoff_augen._known import Known
-from aristotype.models.wyckoff_augen._sampler import Drawing
-from aristotype.models.wyckoff_augen._sequences import in_shapes, repeats
+from aristotype.models.blocks import uniforms
+from aristotype.models.wyckoff_augen._candidates import KnownSites
+from aristotype.models.wyckoff_augen._sequences import in_shapes
 from aristotype.models.wyckoff_augen._surroundings import Surroundings
 from aristotype.models.wyckoff_augen._tries import closeness
+from aristotype.models.wyckoff_augen.grids._densities import Along, draw_along, log_densities
+from aristotype.models.wyckoff_augen.grids._sampler import GridsDrawing
 
 if TYPE_CHECKING:
-    from aristotype.models.blocks import CellLaw
     from aristotype.models.wyckoff_augen._complete import Completion
-    from aristotype.models.wyckoff_augen._limits import Limit
-    from aristotype.models.wyckoff_augen._points import Point
+    from aristotype.models.wyckoff_augen.grids._points import Point
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -32,57 +27,22 @@ _KNOWN = 1 << 20
 """Purpose of the random numbers of a known site, added to its place."""
 
 
-class Candidates(NamedTuple):
-    """m candidates in the description of the partial crystal, up to S sites each."""
-
-    letters: Ints  # (m, S) -1 where there is no site
-    elements: Ints  # (m, S) indices in the vocabulary
-    free: Floats  # (m, S, 3)
-    lattice: Floats  # (m, 6)
-    closest: Floats  # (m,)
-    site_draws: Ints  # (m,)
-    log_weight: Floats  # (m,)
-
-
-class Completing(Drawing):
-    """One draw of candidates; `log_weight` becomes their weight."""
+class Completing(KnownSites, GridsDrawing):
+    """A draw of candidates."""
 
     def __init__(
         self, completion: Completion, group: Ints, space: NDArray[np.bool_], seed: int, rows: Ints, which: Ints
     ) -> None:
-        """Groups (m,) that are all the known one, spaces (m, E), random streams (m,) and frames (m,) of candidates."""
-        super().__init__(completion.model, group, space, seed, rows, {})
-        self.partial, self.frames, self.which = completion.partial, completion.frames, which
-        self.each_limit = [completion.limits[frame] for frame in which.tolist()]
-        elements = completion.model.vocabulary_index[list(self.partial.elements)]
-        letters = self.frames.letters[:, list(self.partial.wyckoffs)]
-        self.known = [
-            Known(
-                number=self.partial.space_group,
-                letters=letters[frame].tolist(),
-                elements=elements.tolist(),
-                points=self.frames.points[frame],
-            )
-            for frame in which.tolist()
-        ]
-        self.known_radii = self.radius[elements]
+        """See `KnownSites`."""
+        super().__init__(completion, group, space, seed, rows, which)
+        self.known_radii = self.radius[completion.model.vocabulary_index[list(self.partial.elements)]]
         self.later: dict[int, Surroundings] = {}
         self.apart = np.full(len(rows), np.inf)  # the closest of what is not known already
 
-    def limits_of(self, rows: Ints) -> list[Limit | None]:
-        """That of the frame of each candidate."""
-        return [self.each_limit[row] for row in rows.tolist()]
-
-    def cells(self, law: CellLaw, group: Tensor) -> tuple[Floats, Floats]:
-        """The known cell in each frame, weighed; or drawn ones."""
-        if self.frames.lattice is None:
-            return super().cells(law, group)
-        lattice = self.frames.lattice[self.which]
-        cell, acute, measure = boxed(self.group, lattice, centring_orders()[self.group])
-        there = torch.from_numpy(cell).to(law.centre), torch.from_numpy(acute).to(law.centre.device)
-        density = self.network.boxes.log_density(law, *there, group)
-        self.log_weight += density.double().cpu().numpy() + measure
-        return cell, lattice
+    def draw(self) -> None:
+        """Draws candidates; the closest of known sites in a known cell is not looked at."""
+        super().draw()
+        self.closest = np.where(np.isfinite(self.apart), self.apart, self.closest)
 
     # Sites
 
@@ -171,42 +131,3 @@ class Completing(Drawing):
                 around.put(letter, known.free(site))
             self.later[row] = around
         return self.later[row]
-
-    # The result
-
-    def in_own_description(self) -> Candidates:
-        """Candidates as the known sites are described, these exactly as they were given."""
-        vocabulary = np.array(self.model.config.elements)
-        here = self.letters >= 0
-        genes = GeneBatch(
-            space_group=self.group.astype(np.int16),
-            elements=np.where(here, vocabulary[self.elements], 0).astype(np.int8),
-            wyckoffs=self.letters.astype(np.int8),
-        )
-        shift = np.array([known.shift for known in self.known])
-        described, free, lattice = out_of_frames(self.frames, self.which, genes, self.free, self.lattice, shift)
-        for row, known in enumerate(self.known):
-            for place, site in known.site_of.items():
-                own = self.partial.site_free[site]
-                free[row, place, : len(own)] = own
-        if self.partial.lattice is not None:
-            lattice[:] = self.partial.lattice
-        # A crystal of higher symmetry is the same sequence in several frames, and is drawn in each of them.
-        times = repeats(into_frames(self.frames, described, free, lattice))
-        ways = np.array([self._log_ways(row) for row in range(len(self.known))])
-        return Candidates(
-            letters=described.wyckoffs.astype(np.int64),
-            elements=self.elements,
-            free=free,
-            lattice=lattice,
-            closest=np.where(np.isfinite(self.apart), self.apart, self.closest),
-            site_draws=self.again,
-            log_weight=self.log_weight + ways - np.log(times),
-        )
-
-    def _log_ways(self, row: int) -> float:
-        """Log of the even choices that were made, and of the places of known sites among those of their kind."""
-        known = self.known[row]
-        every = Counter(zip(self.letters[row].tolist(), self.elements[row].tolist(), strict=True))
-        own = Counter(zip(known.letters, known.elements, strict=True))
-        return known.log_choices + sum(log(comb(every[kind], count)) for kind, count in own.items())

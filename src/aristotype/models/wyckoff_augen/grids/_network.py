@@ -15,14 +15,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from aristotype.models.blocks import (
-    NUM_FEATURES,
-    Layer,
-    widened,
-)
-from aristotype.models.wyckoff_augen._arrays import TOLD
+from aristotype.models.blocks import NUM_FEATURES, CellLaw, Layer, widened
 from aristotype.models.wyckoff_augen._cell_network import CellNetwork
-from aristotype.models.wyckoff_augen._config import WyckoffAugenConfig
+from aristotype.models.wyckoff_augen.grids._arrays import CELL_FEATURES, TOLD
+from aristotype.models.wyckoff_augen.grids._config import GridsConfig
 from aristotype.symmetry import MAX_POSITIONS
 
 
@@ -37,6 +33,8 @@ _MIDDLES = (0.6, 1.0, 1.3, 1.6, 1.9, 2.2, 2.5, 2.8, 3.1, 3.5, 4.0, 4.6, 5.4, 6.5
 WIDE = Shells(_MIDDLES, tuple(0.12 + 0.08 * middle for middle in _MIDDLES))
 NARROW = Shells(tuple(0.7 + 0.15 * step for step in range(24)), (0.15,) * 24)
 """For points a tenth of an Angstrom apart."""
+_LATTICE_POINT = 1.6
+"""ln of an ordinary number of atoms a lattice point."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,14 +88,15 @@ class Batch(Placed):
         return f"rows {shown}{more} ({len(self.rows)} crystals of {self.wyckoffs.shape[1]} sites)"
 
 
-class AugenNetwork(CellNetwork):
+class GridsNetwork(CellNetwork):
     """Cell, letters, elements and coordinates, given a group and a space of elements."""
 
-    def __init__(self, config: WyckoffAugenConfig) -> None:
+    def __init__(self, config: GridsConfig) -> None:
         super().__init__(config, config.cell_spread)
         width, shells = config.width, len(WIDE.middles) + 1
         self.config = config
         # what is there
+        self.cell_in = nn.Sequential(nn.Linear(CELL_FEATURES, width), nn.GELU(), nn.Linear(width, width))
         self.factors_in = nn.Linear(NUM_FEATURES, width)
         self.told_in = nn.Sequential(nn.Linear(TOLD, width), nn.GELU(), nn.Linear(width, width))
         self.waiting_in = nn.Sequential(nn.Linear(config.element_width, width), nn.GELU(), nn.Linear(width, width))
@@ -119,12 +118,16 @@ class AugenNetwork(CellNetwork):
         self.fine = Wanted(width, NARROW, config.dropout, config.fine_temperature)
         self.drop = nn.Dropout(config.dropout)
 
+    def cells(self, about: Tensor, group: Tensor) -> CellLaw:
+        """The law of cells of groups (n,), by what is known (n, width) of group and elements."""
+        return self.cell_law(about, group, _LATTICE_POINT)
+
     def read(self, about: Tensor, there: Placed) -> Tensor:
         """(n, S + 1, width) states before each site and after the last."""
         start = about + self.cell_in(there.cell_features)
         placed = self.kinds(there.group, there.wyckoffs, there.elements)
         x = torch.cat([start[:, None], placed + self.factors_in(there.factors)], dim=1)
-        x = self.drop(x + self.told_in(there.told) + self.waiting_in(self.waiting(there)))
+        x = self.drop(x + self.told_in(there.told) + self.waiting_in(self.waiting(there.space, there.elements)))
         length = x.shape[1]
         bias = x.new_zeros(len(x), self.config.heads, length, length)
         bias[:, :, 1:, 1:] = self.near(shells(there.pairs)).permute(0, 3, 1, 2)
@@ -133,12 +136,6 @@ class AugenNetwork(CellNetwork):
         for layer in self.layers:
             x = layer(x, causal=False, mask=bias)
         return self.norm(x)
-
-    def waiting(self, there: Placed) -> Tensor:
-        """(n, S + 1, element_width) elements of the space that have not come, before each site and after the last."""
-        seen = functional.one_hot(there.elements, there.space.shape[1]).cumsum(dim=1) > 0
-        left = there.space[:, None] & ~functional.pad(seen, (0, 0, 1, 0))
-        return left.to(self.element_bias.dtype) @ self.elements()
 
     def letter_logits(self, state: Tensor, group: Tensor, fixed: Tensor, fixed_own: Tensor, allowed: Tensor) -> Tensor:
         """(n, k, 28) log-probabilities of letters, and of the end as the last.
@@ -174,7 +171,7 @@ class AugenNetwork(CellNetwork):
     def log_prob(self, batch: Batch) -> dict[str, Tensor]:
         """(n,) logs of the density of cells in their box, of letters and elements, and of coordinates."""
         about = self.about(batch.group, batch.space)
-        law = self.cell_law(about, batch.group)
+        law = self.cells(about, batch.group)
         cell = self.boxes.log_density(law, batch.cell.to(law.centre), batch.acute, batch.group)
         state = self.read(about, batch)
         following = functional.pad(batch.wyckoffs, (0, 1), value=MAX_POSITIONS)

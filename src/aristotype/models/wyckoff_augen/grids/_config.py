@@ -20,7 +20,7 @@ CALIBRATED = (
 
 
 @dataclass(frozen=True, kw_only=True)
-class WyckoffAugenConfig:
+class GridsConfig:
     """Sizes of the network, and what was learnt by counting. Frozen, checked on construction."""
 
     width: int = 128  # of a site's vector

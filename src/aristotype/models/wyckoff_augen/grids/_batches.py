@@ -3,33 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
-from typing import NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from aristotype.crystal import GeneBatch
-from aristotype.models.wyckoff_augen._arrays import Described, arrays_of, describe
-from aristotype.models.wyckoff_augen._network import Batch
-from aristotype.models.wyckoff_augen._rules import elements_allowed, letters_allowed, start
-from aristotype.models.wyckoff_augen._sequences import Descriptions, Orders, some_order
+from aristotype.models.wyckoff_augen._rules import allowed_of
+from aristotype.models.wyckoff_augen._sequences import Descriptions, Orders, of_length, some_order
+from aristotype.models.wyckoff_augen.grids._arrays import Described, arrays_of, describe
+from aristotype.models.wyckoff_augen.grids._network import Batch
 
 Ints = NDArray[np.int64]
 Flags = NDArray[np.bool_]
-
-
-def of_length(found: Descriptions, rows: Ints) -> Descriptions:
-    """Some descriptions, all of one number of sites, without padding."""
-    some = found.take(rows)
-    length = int(some.genes.num_sites[0]) if len(some) else 0
-    genes = GeneBatch(
-        space_group=some.genes.space_group,
-        elements=some.genes.elements[:, :length],
-        wyckoffs=some.genes.wyckoffs[:, :length],
-    )
-    return replace(some, genes=genes, free=some.free[:, :length])
 
 
 def batch_of(
@@ -92,29 +77,6 @@ def batch_of(
         "rows": some.owner,
     }
     return Batch(**{name: torch.from_numpy(array) for name, array in tensors.items()}, mean_rows=mean_rows)
-
-
-class Allowed(NamedTuple):
-    """What the rules leave at each step of n sequences of S sites."""
-
-    space: Flags  # (n, E)
-    letters: Flags  # (n, S + 1, 28)
-    elements: Flags  # (n, S, E)
-
-
-def allowed_of(group: Ints, letters: Ints, elements: Ints, size: int, max_sites: int) -> Allowed:
-    """What may come at each step of sequences (n, S) with elements of a vocabulary of a size."""
-    n, length = letters.shape
-    space = np.zeros((n, size), bool)
-    space[np.repeat(np.arange(n), length), elements.ravel()] = True
-    out = Allowed(space, np.zeros((n, length + 1, 28), bool), np.zeros((n, length, size), bool))
-    at = start(group, space, max_sites)
-    for site in range(length):
-        out.letters[:, site] = letters_allowed(at)
-        out.elements[:, site] = elements_allowed(at, letters[:, site])
-        at = at.after(letters[:, site], elements[:, site])
-    out.letters[:, length] = letters_allowed(at)
-    return out
 
 
 def maker_of_batches(found: Descriptions, index: Ints, max_sites: int, seed: int) -> Callable[[Ints, float], Batch]:

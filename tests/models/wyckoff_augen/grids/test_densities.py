@@ -8,15 +8,15 @@ import torch
 
 from aristotype.crystal import Conditions, covalent_radii
 from aristotype.models.blocks import is_polar, pinned_axes
-from aristotype.models.wyckoff_augen._batches import batch_of, of_length
-from aristotype.models.wyckoff_augen._densities import draw_along, log_densities
-from aristotype.models.wyckoff_augen._grids import FINER, divisions
-from aristotype.models.wyckoff_augen._points import Point
-from aristotype.models.wyckoff_augen._score import log_sequences
-from aristotype.models.wyckoff_augen._sequences import Orders, descriptions_of
+from aristotype.models.wyckoff_augen._sequences import Orders, descriptions_of, of_length
 from aristotype.models.wyckoff_augen._surroundings import Surroundings
+from aristotype.models.wyckoff_augen.grids._batches import batch_of
+from aristotype.models.wyckoff_augen.grids._densities import draw_along, log_densities
+from aristotype.models.wyckoff_augen.grids._grids import FINER, divisions
+from aristotype.models.wyckoff_augen.grids._points import Point
+from aristotype.models.wyckoff_augen.grids._score import log_sequences
 from aristotype.symmetry import space_group
-from tests.models.wyckoff_augen.small import tiny_model
+from tests.models.wyckoff_augen.grids.small import tiny_model
 
 
 @pytest.fixture(scope="module")

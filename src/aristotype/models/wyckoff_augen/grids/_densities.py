@@ -15,20 +15,20 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from aristotype.models.blocks import pinned_axes
-from aristotype.models.wyckoff_augen._grids import FINER, Grid, hats, spread
-from aristotype.models.wyckoff_augen._points import choose_index, logits_of
+from aristotype.models.wyckoff_augen.grids._grids import FINER, Grid, hats, spread
+from aristotype.models.wyckoff_augen.grids._points import choose_index, logits_of
 from aristotype.symmetry import GRID
 
 if TYPE_CHECKING:
-    from aristotype.models.wyckoff_augen._network import AugenNetwork
-    from aristotype.models.wyckoff_augen._points import Point
+    from aristotype.models.wyckoff_augen.grids._network import GridsNetwork
+    from aristotype.models.wyckoff_augen.grids._points import Point
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 Reals = NDArray[np.floating]
 
 
-def log_densities(network: AugenNetwork, points: list[Point], state: Tensor, kind: Tensor, placed: Tensor) -> Floats:
+def log_densities(network: GridsNetwork, points: list[Point], state: Tensor, kind: Tensor, placed: Tensor) -> Floats:
     """(T,) log-densities of the parameters `free` of T sites, by those that are written (see `draw_points`)."""
     if not points:
         return np.zeros(0)
@@ -43,7 +43,7 @@ def log_densities(network: AugenNetwork, points: list[Point], state: Tensor, kin
     return out
 
 
-def log_nodes(network: AugenNetwork, points: list[Point], state: Tensor, kind: Tensor, placed: Tensor) -> list[Floats]:
+def log_nodes(network: GridsNetwork, points: list[Point], state: Tensor, kind: Tensor, placed: Tensor) -> list[Floats]:
     """Log-probabilities (M,) of all nodes of the grid of each of T sites."""
     frees = [point.grid.free(len(point.free)) for point in points]
     features: list[Reals] = [point.grid.features for point in points]
@@ -52,7 +52,7 @@ def log_nodes(network: AugenNetwork, points: list[Point], state: Tensor, kind: T
 
 
 def log_shares(
-    network: AugenNetwork, points: list[Point], nodes: list[Ints], state: Tensor, kind: Tensor, placed: Tensor
+    network: GridsNetwork, points: list[Point], nodes: list[Ints], state: Tensor, kind: Tensor, placed: Tensor
 ) -> list[Floats]:
     """Log-probabilities (k, F) of the fine points around nodes (k,) of each of T sites, given the node."""
     frees: list[Floats] = []
@@ -77,7 +77,7 @@ class Along(NamedTuple):
     log_weight: Floats  # (k,)
 
 
-def draw_along(network: AugenNetwork, points: list[Point], state: Tensor, kind: Tensor, placed: Tensor) -> list[Along]:
+def draw_along(network: GridsNetwork, points: list[Point], state: Tensor, kind: Tensor, placed: Tensor) -> list[Along]:
     """Draws of the polar coordinates of T sites whose other parameters are those in `free`, one a row of `random`.
 
     A node is drawn by its weight and by how many of its terms the known parameters touch, then one of these terms.

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import cache, lru_cache
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from aristotype.crystal import covalent_radii
-from aristotype.models.blocks import NUM_FEATURES, is_polar, primitive_multiplicities, site_features
-from aristotype.models.wyckoff_augen._grids import divisions, grid, hats
+from aristotype.models.blocks import NUM_FEATURES, is_polar, site_features
+from aristotype.models.wyckoff_augen._atoms import ball_volumes, primitive_atoms
 from aristotype.models.wyckoff_augen._sequences import Descriptions, Orders
 from aristotype.models.wyckoff_augen._surroundings import FAR, Surroundings
+from aristotype.models.wyckoff_augen.grids._grids import divisions, grid, hats
 from aristotype.symmetry import MAX_POSITIONS, space_group
 
 Floats = NDArray[np.float64]
@@ -25,7 +25,6 @@ MOST_NODES = 256
 """Nodes of a site that a training step looks at; of more, those around the point and random others."""
 KEPT_NODES = 768
 """Nodes of a site that are kept for training, of which each step looks at some."""
-_UNKNOWN = 1.5  # Angstrom, for elements whose covalent radius is not known
 
 
 class Sites(NamedTuple):
@@ -276,22 +275,6 @@ def told_of(found: Descriptions, orders: Orders) -> NDArray[np.float32]:
 def told(sites: Ints, atoms: Floats, filled: Floats, unused: Ints) -> NDArray[np.float32]:
     """(..., TOLD) what is told: sites so far, atoms by volume, share of it that balls fill, elements still to come."""
     return np.stack([sites / 10.0, 15.0 * atoms, filled, unused / 4.0], axis=-1).astype(np.float32)
-
-
-@cache
-def ball_volumes() -> Floats:
-    """Cubic Angstrom within the covalent radius, by atomic number."""
-    out: Floats = 4.0 / 3.0 * np.pi * np.nan_to_num(covalent_radii(), nan=_UNKNOWN) ** 3
-    return out
-
-
-def primitive_atoms(groups: NDArray[np.int16], letters: NDArray[np.int8]) -> Ints:
-    """(n, S) atoms of sites in the primitive cell."""
-    out = np.zeros(letters.shape, np.int64)
-    for number in np.unique(groups).tolist():
-        rows = groups == number
-        out[rows] = np.array(primitive_multiplicities(number))[letters[rows]]
-    return out
 
 
 def cell_features(cell: Floats, lattice: Floats) -> NDArray[np.float32]:

@@ -1,4 +1,4 @@
-"""WyckoffAUGen, our default: group and space of elements in either order, a cell, then site after site.
+"""WyckoffAUGen, configuration `grids`: group and space of elements in either order, a cell, then site after site.
 
     p(crystal) = 1/2 [p(G) p(C|G) + p(C) p(G|C)] sum over sequences of p(cell | G, C) prod p(letter) p(element) p(x)
 
@@ -21,40 +21,33 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from aristotype.crystal import Conditions
-from aristotype.models.wyckoff_augen._base import FAMILY, AugenModel
-from aristotype.models.wyckoff_augen._batches import maker_of_batches
-from aristotype.models.wyckoff_augen._complete import Completion
-from aristotype.models.wyckoff_augen._config import WyckoffAugenConfig
-from aristotype.models.wyckoff_augen._network import AugenNetwork, Batch
-from aristotype.models.wyckoff_augen._sampler import Drawing
-from aristotype.models.wyckoff_augen._score import log_sequences
+from aristotype.models.wyckoff_augen._base import AugenModel
 from aristotype.models.wyckoff_augen._sequences import Descriptions, Orders
-from aristotype.models.wyckoff_augen._space import SpaceNetwork
+from aristotype.models.wyckoff_augen.grids._batches import batch_of, maker_of_batches
+from aristotype.models.wyckoff_augen.grids._completing import Completing
+from aristotype.models.wyckoff_augen.grids._config import CALIBRATED, GridsConfig
+from aristotype.models.wyckoff_augen.grids._network import Batch, GridsNetwork
+from aristotype.models.wyckoff_augen.grids._sampler import GridsDrawing
+from aristotype.models.wyckoff_augen.grids._score import log_sequences
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
-__all__ = ["FAMILY", "WyckoffAugen"]
 
 
-class WyckoffAugen(AugenModel):
-    """The model of crystals of family WyckoffAUGen."""
+class WyckoffAugenGrids(AugenModel):
+    """The model of crystals of family WyckoffAUGen, configuration `grids`."""
 
-    variant = "default"
-    config_type = WyckoffAugenConfig
-    config: WyckoffAugenConfig
-    drawing = Drawing
+    variant = "grids"
+    config_type = GridsConfig
+    config: GridsConfig
+    drawing = GridsDrawing
+    completing = Completing
+    calibrated = CALIBRATED
 
-    def __init__(self, config: WyckoffAugenConfig, train_keys: NDArray[np.uint8] | None = None) -> None:
+    def __init__(self, config: GridsConfig, train_keys: NDArray[np.uint8] | None = None) -> None:
         """A model with fresh weights; `train_keys` (n, 16) are keys of the training genes, hands merged."""
         super().__init__(config, train_keys)
-        self.network = AugenNetwork(config)
-
-    def space_network(self, config: WyckoffAugenConfig) -> SpaceNetwork:
-        """A fresh network of spaces of elements."""
-        temperatures = config.space_temperature, config.group_temperature
-        sizes = config.elements, config.width, config.element_width, config.max_sites
-        return SpaceNetwork(*sizes, temperatures=temperatures)
+        self.network = GridsNetwork(config)
 
     def loss(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
         """Negative log-likelihood in nats of one sequence a crystal; of spaces and groups the mean of both orders."""
@@ -67,10 +60,14 @@ class WyckoffAugen(AugenModel):
         network = copy.deepcopy(self.network).double() if double else self.network
         return log_sequences(network, found, orders, self.vocabulary_index, self.config.max_sites)
 
+    def known(self, found: Descriptions, orders: Orders) -> Batch:
+        """Sequences of one length as a batch."""
+        return batch_of(found, orders, self.vocabulary_index, self.config.max_sites)
+
+    def log_known(self, batch: Batch) -> dict[str, Tensor]:
+        """Logs (q,) of all parts."""
+        return self.network.log_prob(batch)
+
     def batches(self, learnt: Descriptions, seed: int) -> Callable[[Ints, float], Batch]:
         """Batches with sites of one kind in a random order."""
         return maker_of_batches(learnt, self.vocabulary_index, self.config.max_sites, seed)
-
-    def completion(self, conditions: Conditions) -> Completion:
-        """What draws crystals around a partial crystal (see `AugenModel`)."""
-        return Completion(self, conditions)

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aristotype.models.blocks import image_maps, is_polar, site_features
-from aristotype.models.wyckoff_augen._grids import FINER, SPACING, divisions, grid, hats, spread
+from aristotype.models.wyckoff_augen.grids._grids import FINER, SPACING, divisions, grid, hats, spread
 from aristotype.symmetry import GRID, asymmetric_unit, cell_matrix, lattice_constraints, space_group
 
 NUMBERS, SEEDS = st.integers(1, 230), st.integers(0, 2**32 - 1)

@@ -10,13 +10,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from aristotype.models.wyckoff_augen._grids import FINER, Grid, grid, spread
 from aristotype.models.wyckoff_augen._tries import Tries, closeness
+from aristotype.models.wyckoff_augen.grids._grids import FINER, Grid, grid, spread
 from aristotype.symmetry import space_group
 
 if TYPE_CHECKING:
-    from aristotype.models.wyckoff_augen._network import AugenNetwork, Wanted
     from aristotype.models.wyckoff_augen._surroundings import Surroundings
+    from aristotype.models.wyckoff_augen.grids._network import GridsNetwork, Wanted
 
 Flags = NDArray[np.bool_]
 Floats = NDArray[np.float64]
@@ -93,7 +93,7 @@ class Point:
 
 
 def draw_points(
-    network: AugenNetwork, points: list[Point], state: Tensor, kind: Tensor, placed: Tensor, tries: Tries
+    network: GridsNetwork, points: list[Point], state: Tensor, kind: Tensor, placed: Tensor, tries: Tries
 ) -> None:
     """Draws sites in place, again while they are too close to something.
 
