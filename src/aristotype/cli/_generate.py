@@ -158,7 +158,7 @@ def generate(
                 "best_by": printable(best_by) if best_of > 1 else None,
             },
         )
-    _show(result, out, seconds)
+    _show(result, out, seconds, best_of)
     if not result.summary.complete:
         raise typer.Exit(SOME_FAILED)
 
@@ -269,7 +269,7 @@ def _write(result: GenerateResult, out: Path, extra: dict[str, Any]) -> None:
         (folder / SUMMARY).write_text(json.dumps(summary, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
-def _show(result: GenerateResult, out: Path, seconds: float) -> None:
+def _show(result: GenerateResult, out: Path, seconds: float, best_of: int) -> None:
     """Prints the first crystals, the counts, and what failed."""
     from aristotype.symmetry import tables
 
@@ -297,7 +297,9 @@ def _show(result: GenerateResult, out: Path, seconds: float) -> None:
         say(f"... and {len(table) - _SHOWN:,} more in {printable(out / 'crystals.parquet')}")
     kind = "genes" if summary.genes_only else "crystals"
     novel = "" if summary.novel is None else f", {summary.novel:,} of them novel"
-    say(f"{summary.crystals:,} {kind} in {printable(out)} in {seconds_text(seconds)}{novel}; {_counts(result)}")
+    say(
+        f"{summary.crystals:,} {kind} in {printable(out)} in {seconds_text(seconds)}{novel}; {_counts(result, best_of)}"
+    )
     if not summary.complete:
         list_failures([(failure.id, failure.reason) for failure in result.failures], printable(out / SUMMARY))
         complain(
@@ -306,8 +308,8 @@ def _show(result: GenerateResult, out: Path, seconds: float) -> None:
         )
 
 
-def _counts(result: GenerateResult) -> str:
-    """What became of the genes that are no crystals."""
+def _counts(result: GenerateResult, best_of: int = 1) -> str:
+    """What became of the genes that are no crystals; each is the best of so many draws."""
     summary = result.summary
     parts = {
         "off target": summary.off_target,
@@ -318,4 +320,5 @@ def _counts(result: GenerateResult) -> str:
         "illegal": summary.illegal,
     }
     told = ", ".join(f"{count:,} {name}" for name, count in parts.items() if count)
-    return f"{summary.attempts:,} genes drawn{f' ({told} left out)' if told else ''}"
+    drawn = f"{summary.attempts:,} genes drawn" if best_of == 1 else f"{summary.attempts:,} times the best of {best_of}"
+    return f"{drawn}{f' ({told} left out)' if told else ''}"

@@ -2,16 +2,14 @@
 
 The rule (Davies et al., Chem 1, 617 (2016); Xie et al., CDVAE, 2022): a formula passes if it has one element, or metals
 only, or if some choice of one oxidation state an element adds up to zero with every cation less electronegative
-(Pauling) than every anion. The elements are ordered by electronegativity and cut in two at every place: below the cut
-only states >= 0 are taken, above only those <= 0. The reachable charges of either side are bits of an integer, and the
-formula passes if a cut has one in common.
+(Pauling) than every anion. Elements are cut in two by electronegativity in every way: below the cut only states >= 0
+are taken, above only those <= 0, and the formula passes if their charges reach zero for some cut.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import cache, lru_cache
-from itertools import pairwise
 from math import gcd
 from typing import NamedTuple
 
@@ -55,30 +53,54 @@ def reduced(counts: Sequence[tuple[int, int]]) -> Formula:
 @lru_cache(maxsize=1 << 18)
 def can_balance(formula: Formula) -> bool:
     """Whether a formula passes the rule, by the shipped table."""
-    return passes([ions().get(number, NO_ION) for number, _ in formula], [count for _, count in formula])
+    numbers = tuple(number for number, _ in formula)
+    return _adds_up(_cuts_of(numbers), [count for _, count in formula])
 
 
 def passes(ions: Sequence[Ion], counts: Sequence[int]) -> bool:
     """Whether so many atoms of each element pass the rule."""
+    return _adds_up(_cuts(tuple(ions)), counts)
+
+
+class _Cuts(NamedTuple):
+    """What the rule asks of elements, whatever their counts."""
+
+    answer: bool | None  # where counts do not matter
+    states: tuple[tuple[tuple[int, ...], ...], ...]  # by cut, and element in increasing order, those that are left
+
+
+@lru_cache(maxsize=1 << 14)
+def _cuts_of(numbers: tuple[int, ...]) -> _Cuts:
+    return _cuts(tuple(ions().get(number, NO_ION) for number in numbers))
+
+
+@lru_cache(maxsize=1 << 14)
+def _cuts(ions: tuple[Ion, ...]) -> _Cuts:
     if len(ions) == 1 or all(ion.metal for ion in ions):
-        return True
-    if any(ion.electronegativity is None for ion in ions):
-        return False  # every pair is compared, and one without a value never passes
-    order = sorted(range(len(ions)), key=lambda site: ions[site].electronegativity or 0.0)
-    values = [ions[site].electronegativity for site in order]
-    cuts = [0, *(place for place, (low, high) in enumerate(pairwise(values), start=1) if low != high), len(order)]
-    numbers = [counts[site] for site in order]
-    states = [ions[site].states for site in order]
-    return any(_charges(states[:cut], numbers[:cut], 1) & _charges(states[cut:], numbers[cut:], -1) for cut in cuts)
+        return _Cuts(True, ())
+    values = [ion.electronegativity for ion in ions]
+    known = sorted({value for value in values if value is not None})
+    if None in values:
+        return _Cuts(False, ())  # every pair is compared, and one without a value never passes
+    states = [
+        tuple(
+            tuple(state for state in ion.states if (state >= 0 if (ion.electronegativity or 0.0) < cut else state <= 0))
+            for ion in ions
+        )
+        for cut in (*known, float("inf"))
+    ]
+    return _Cuts(None, tuple(each for each in states if all(each)))
 
 
-def _charges(states: Sequence[tuple[int, ...]], counts: Sequence[int], sign: int) -> int:
-    """Reachable total charges, times `sign`, as bits of an integer; only states of that sign or zero are taken."""
-    reachable = 1
+def _adds_up(cuts: _Cuts, counts: Sequence[int]) -> bool:
+    if cuts.answer is not None:
+        return cuts.answer
+    return any(0 in _charges(states, counts) for states in cuts.states)
+
+
+def _charges(states: Sequence[tuple[int, ...]], counts: Sequence[int]) -> set[int]:
+    """Charges that so many atoms of each element can have together."""
+    reached = {0}
     for choices, count in zip(states, counts, strict=True):
-        shifts = [sign * state * count for state in choices if sign * state >= 0]
-        step = 0
-        for shift in shifts:
-            step |= reachable << shift
-        reachable = step
-    return reachable
+        reached = {charge + state * count for charge in reached for state in choices}
+    return reached

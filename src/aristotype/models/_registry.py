@@ -44,7 +44,7 @@ class ModelInfo:
     path: Path
     family: str
     variant: str
-    description: str  # first line of the model card's text
+    description: str  # first sentence of the model card's text
     megabytes: float
     sha256: str = ""  # of the weights
 
@@ -57,13 +57,14 @@ def shipped_models() -> dict[str, ModelInfo]:
         if (folder / "config.json").is_file():
             record = json.loads((folder / "config.json").read_text())
             config = record["config"]
-            lines = [line for line in (folder / "README.md").read_text().splitlines() if line and line[0] != "#"]
+            paragraphs = (folder / "README.md").read_text().split("\n\n")
+            first = next((text for text in paragraphs if text and text[0] != "#"), "").replace("\n", " ")
             found[folder.name] = ModelInfo(
                 name=folder.name,
                 path=folder,
                 family=config["family"],
                 variant=config["variant"],
-                description=lines[0] if lines else "",
+                description=first.split(". ")[0].rstrip("."),
                 megabytes=sum(file.stat().st_size for file in folder.iterdir()) / 1e6,
                 sha256=record["weights"]["sha256"],
             )

@@ -1,4 +1,4 @@
-"""Chains on a WyckoffAugenGrids: moves by its score leave the distribution of its draws as it is."""
+"""Chains: moves by an exact score leave the distribution of draws as it is, and properties pull on any model."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from aristotype.crystal import Conditions
 from aristotype.discover import ChainConfig, Guide, guide
 from aristotype.models.wyckoff_augen import Tries
 
+from .diffusion.small import tiny_model as tiny_diffusion
 from .grids.small import tiny_model
 
 
@@ -40,11 +41,12 @@ def test_moves_keep_what_the_model_draws(number):
     assert accepted is None or accepted.max() > 0
 
 
-def test_chains_are_drawn_towards_a_property():
+@pytest.mark.parametrize("make", [tiny_model, tiny_diffusion])
+def test_chains_are_drawn_towards_a_property(make):
     small = Guide(name="volume", property=volume, weight=-20.0)
     config = ChainConfig(steps=15, closest=0.0, seed=0)
     conditions = Conditions(space_groups=[225])
-    model = tiny_model(max_sites=2)
+    model = make(max_sites=2)
     result = guide(model, [small], conditions, chains=10, config=config)
     last = result.table.filter(np.array(result.table.column("kind").to_pylist()) == "last")
     assert volume(last).mean() < volume(model.sample(100, conditions, seed=2, score=False)).mean() - 0.2

@@ -35,6 +35,8 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 FAMILY = "wyckoff-augen"
 _ROWS_A_BLOCK, _COMPLETED_A_BLOCK = 32, 4
+"""Rows that are drawn together. A row depends on its number and the seed, but in the last bits of single precision on
+its block too, and a chain makes more of these: other sizes are other crystals here and there."""
 _ATTEMPT = 1 << 48  # attempts of a row draw from streams this far apart
 
 
@@ -113,8 +115,8 @@ class AugenModel(CountedModel, ABC):
     ) -> CrystalTable:
         """Crystals of groups (n,) and spaces of elements (n, E), from the random streams with these numbers (n,).
 
-        `limits` is what is asked for besides, by space group. With `gives_up` a crystal may end with its first site
-        that is too close to something: it is no crystal then, and its `closest` says so.
+        `limits` is what is asked for besides, by space group. With `gives_up` a crystal may end where it is known
+        that its atoms are too close: it is no crystal then, and its `closest` says so.
         """
         return self.drawing(self, group, space, seed, rows, limits, gives_up=gives_up).run()
 
@@ -144,14 +146,15 @@ class AugenModel(CountedModel, ABC):
     def stream(self, conditions: Conditions | None = None, *, seed: int, score: bool = False) -> Iterator[CrystalTable]:
         """Endless tables of crystals in row order; row i depends on (seed, i) alone.
 
-        Columns: `closest` (smallest distance of two atoms over the sum of their covalent radii), `site_draws` (sites
-        drawn again because they overlapped) and `crystal_draws` (crystals drawn for one because others did). Where
-        space groups are asked for they are drawn first, from p(group) restricted to them, and elements given them;
-        where elements alone are asked for these come first. Without either both ways are taken alike.
+        Columns: `closest` (smallest distance of two atoms over the sum of their covalent radii), `site_draws` (how
+        often sites, in the default all of them together, were drawn again because they overlapped) and `crystal_draws`
+        (crystals drawn for one because others did). Where space groups are asked for they are drawn first, from
+        p(group) restricted to them, and elements given them; where elements alone are asked for these come first.
+        Without either both ways are taken alike.
 
         A partial crystal keeps its sites and, if it has one, its cell: crystals come in the description in which it was
-        given. Each is one of 16 candidates, chosen by weight, so that they follow p(crystal | what is known) only as
-        the number of candidates grows (see `_complete`). `log_prob` is that of the whole crystal, the column
+        given. Each is one of several candidates, chosen by weight; how many and by what weight depends on the
+        configuration (see `_completing` of each). `log_prob` is that of the whole crystal, the column
         `crystal_draws` counts candidates, and `closest` leaves out pairs of known sites where the cell is known.
 
         Args:
@@ -233,7 +236,8 @@ class AugenModel(CountedModel, ABC):
 
         The measure is that of CrystalFormer's score: it counts genes, and is Lebesgue's for free parameters in [0, 1)
         (in polar groups without those of the site on the origin) and for the free cell parameters of the reduced cell
-        in Angstrom and degrees. Exact up to a number of sequences (see `log_prob_parts`), an estimate beyond.
+        in Angstrom and degrees. Where `exact` in `log_prob_parts` is 0 it is an estimate: of the density of crystals
+        with many sequences, or, in the default configuration, of a lower bound of it.
 
         Raises:
             TableError: a row is a gene.

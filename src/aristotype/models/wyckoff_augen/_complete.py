@@ -1,12 +1,10 @@
 """Crystals of which a part is known: the rest is drawn around it, by likelihood weighting.
 
-Of every crystal several candidates are drawn. A candidate is a sequence as the model writes it, in a frame of its own
-(see `frames_of`): a space of elements that holds the known ones, a cell, letters and elements that can still be
-completed, and coordinates. What is known is not drawn but weighed by its density, given all that is before it; and what
-conditions leave of a law is weighed by its share of it. One candidate is chosen by weight (sampling-importance-
-resampling, Rubin 1988). With ever more candidates this tends to p(crystal | what is known), but for two things: sites
-of a kind that is known in part are written after the known ones (their orders are taken to be equally likely, as they
-are in training), and weights do not know what is drawn again because atoms overlap.
+Of every crystal several candidates are drawn, each in a frame of its own (see `frames_of`): a space of elements that
+holds the known ones, letters and elements that can still be completed, a cell and coordinates. What is known is not
+drawn but weighed, and what conditions leave of a law is weighed by its share of it; `_completing` of each configuration
+says of what the weights are. One candidate is chosen by weight (sampling-importance-resampling, Rubin 1988) among those
+without overlaps, of which weights know nothing.
 """
 
 from __future__ import annotations
@@ -93,7 +91,8 @@ class Completion:
     def candidates(self, seed: int, streams: Ints, frames: Ints) -> Candidates:
         """Candidates in some frames (m,), from the random streams with these numbers (m,).
 
-        The mean of exp(`log_weight`) is the density of what is known: where all is known, that of the crystal.
+        `log_weight` is as the configuration says; with `grids` the mean of its exponential is the density of what is
+        known.
         """
         space, log_drawn = self.spaces.of_group(seed, streams)
         group = np.full(len(streams), self.partial.space_group)

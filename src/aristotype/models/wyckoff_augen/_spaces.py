@@ -67,7 +67,10 @@ class Spaces:
             )
         self.allowed, self.required = self._flags(conditions.elements(model.vocabulary)), self._flags(required)
         if not self.allowed.any() or (self.required & ~self.allowed).any():
-            raise InfeasibleConditionsError("no element that is required or left is one of those allowed; allow more")
+            raise InfeasibleConditionsError(
+                f"no element that is required or left is one of those allowed, or not one of the {size} elements of "
+                "this model; allow more"
+            )
         limited = bool(self.required.any() or not self.allowed.all())
         self.elements_first = None if self.groups is None and not limited else self.groups is None
         if conditions.formula is not None:
@@ -118,7 +121,7 @@ class Spaces:
         fits = [number for number in numbers if self.most[number] >= max(1, self.required.sum())]
         if not fits:
             raise InfeasibleConditionsError(
-                f"in none of the {len(found)} space groups there are sites for what is asked for (this model writes at "
+                f"in none of {len(found)} space groups there are sites for what is asked for (this model writes at "
                 f"most {model.config.max_sites}); loosen the formula, the sites, the atoms or the required elements"
             )
         self.most[[number for number in numbers if number not in fits]] = 0

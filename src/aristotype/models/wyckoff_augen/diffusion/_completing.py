@@ -38,7 +38,10 @@ class Completing(KnownSites, DiffusionDrawing):
         self.log_weight[:] = -np.inf
         for place, rows in enumerate(first):
             self.log_weight[rows] = -_SURE * place
-        self.move(np.concatenate(first[:PICKED]))
+        rows = np.concatenate(first[:PICKED])
+        room = self.has_room(rows)
+        self.closest[rows[~room]] = 0.0
+        self.move(rows[room])
 
     def weigh(self) -> None:
         """Draws genes and cells, with their weights."""

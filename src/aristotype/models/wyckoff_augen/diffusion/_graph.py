@@ -57,7 +57,7 @@ def graph_of(frames: Frames, elements: Ints, free: Floats, noise: Floats, cutoff
         elements: (N,) indices in the vocabulary.
         free: (N, 3) parameters.
         noise: (n,) Angstrom.
-        cutoff: Angstrom, at most that of the frames.
+        cutoff: Angstrom.
         neighbours: most atoms that a site sees.
     """
     site, atom, step, distance, radius = edges_of(frames, free, cutoff, neighbours)

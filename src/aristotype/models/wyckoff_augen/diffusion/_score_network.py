@@ -21,6 +21,7 @@ from aristotype.models.wyckoff_augen.diffusion._graph import Graph
 
 _NARROW, _FROM, _NEAR = 0.12, 0.4, 4.0  # Angstrom: fine shells and where they are
 _WIDE = 0.35  # Angstrom, from there to the cutoff
+_FAR = 6.0  # Angstrom, an ordinary reach
 _NOISES = 20
 _SHORT = 0.15  # Angstrom below which a step has no clear direction
 _SHARPEST = 0.06  # Angstrom of the sharpest features that are expected
@@ -69,7 +70,7 @@ class ScoreNetwork(nn.Module):
         direction = graph.step / torch.sqrt(torch.square(graph.distance) + _SHORT**2)[:, None]
         fade = torch.square(1.0 - torch.square(graph.distance / graph.radius))
         near = torch.exp(-0.5 * torch.square((graph.distance[:, None] - self.middles) / self.widths))
-        told = torch.cat([near, (graph.distance / graph.radius)[:, None], graph.radius[:, None] / 6.0], dim=1)
+        told = torch.cat([near, (graph.distance / graph.radius)[:, None], graph.radius[:, None] / _FAR], dim=1)
         vectors = state.new_zeros(len(state), self.rounds[0].vectors, 3)
         for one in self.rounds:
             state, vectors = one(state, vectors, graph, told, direction, fade[:, None])

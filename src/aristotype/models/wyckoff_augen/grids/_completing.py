@@ -1,4 +1,9 @@
-"""Candidates of crystals of which a part is known: known sites are weighed where a draw would stand."""
+"""Candidates of crystals of which a part is known: known sites are weighed where a draw would stand.
+
+What is known is weighed by its density, given all that is before it. With ever more candidates the chosen one tends to
+p(crystal | what is known), but for this: sites of a kind that is known in part are written after the known ones (their
+orders are taken to be equally likely, as they are in training).
+"""
 
 from __future__ import annotations
 
