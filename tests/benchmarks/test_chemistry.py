@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aristotype.crystal import CrystalTable, GeneBatch, compositions
-from aristotype.models import load, shipped_models
+from aristotype.models import load
 from benchmarks import chemistry_positions, chemistry_substitution, chemistry_vectors
 from benchmarks.chemistry import chemistry
 from benchmarks.core import Skipped
@@ -117,8 +117,6 @@ def test_models_whose_vectors_are_not_known_are_skipped(tiny):
 
 
 def test_the_parts_of_shipped_vectors_are_told_apart():
-    if SHIPPED not in shipped_models():
-        pytest.skip(f"{SHIPPED} is not in this checkout")
     found = list(chemistry_vectors.similarities(load(SHIPPED)))
     assert [one.part for one in found] == ["learnt part alone", "all", "all, before training"] * 2
     for one in found:
