@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from functools import partial
 from itertools import count
-from typing import Any, ClassVar, Self
+from typing import Any, Self
 
 import numpy as np
 import pyarrow as pa
@@ -23,7 +23,7 @@ from aristotype.models._parts import elements_of, first_rows
 from aristotype.models._targets import meets_targets
 from aristotype.models.wyckoff_augen._candidates import KnownSites
 from aristotype.models.wyckoff_augen._complete import Completion
-from aristotype.models.wyckoff_augen._drawing import Drawing
+from aristotype.models.wyckoff_augen._drawing import Asked, Drawing
 from aristotype.models.wyckoff_augen._limits import Limit
 from aristotype.models.wyckoff_augen._score import by_crystal, sequences_of
 from aristotype.models.wyckoff_augen._sequences import Descriptions, Orders
@@ -44,17 +44,15 @@ class AugenModel(CountedModel, ABC):
     """A model of crystals: p(group, space of elements), and a density of sequences given both.
 
     A subclass gives the configuration, the network and `loss`, `log_sequences`, `batches` and `drawing`; `covers`, if
-    its cells are limited, `completing`, if it takes partial crystals, and `known` and `log_known`, if it is calibrated.
+    its cells are limited, and `completing`, if it takes partial crystals.
     """
 
     family = FAMILY
     draws_geometry = True
     drawing: type[Drawing]
-    """What draws crystals, made from the model and the arguments of `draw`."""
+    """What draws crystals, made from the model and what is asked for."""
     completing: type[KnownSites] | None = None
     """What draws candidates of partial crystals; None where the model does not take these."""
-    calibrated: ClassVar[tuple[str, ...]] = ()
-    """Settings that are set on validation crystals after training (see `_calibrate`)."""
 
     def __init__(self, config: Any, train_keys: NDArray[np.uint8] | None = None) -> None:
         """A model with fresh weights; `train_keys` (n, 16) are keys of the training genes, hands merged."""
@@ -91,34 +89,17 @@ class AugenModel(CountedModel, ABC):
         """(m,) whether the cells of descriptions are among those that the model can draw."""
         return np.ones(len(found), bool)
 
-    def known(self, found: Descriptions, orders: Orders) -> Any:
-        """Sequences of one length as a batch for `log_known`."""
-        raise NotImplementedError
-
-    def log_known(self, batch: Any) -> dict[str, Tensor]:
-        """Logs (q,) of the parts that calibration is about."""
-        raise NotImplementedError
-
     @abstractmethod
     def batches(self, learnt: Descriptions, seed: int) -> Callable[[Ints, float], Any]:
         """What makes batches for `loss`, from rows of one length (see `CrystalSource`)."""
 
-    def draw(
-        self,
-        group: Ints,
-        space: NDArray[np.bool_],
-        seed: int,
-        rows: Ints,
-        limits: Mapping[int, Limit],
-        *,
-        gives_up: bool = False,
-    ) -> CrystalTable:
-        """Crystals of groups (n,) and spaces of elements (n, E), from the random streams with these numbers (n,).
+    def draw(self, asked: Asked) -> CrystalTable:
+        """Crystals as they are asked for.
 
-        `limits` is what is asked for besides, by space group. With `gives_up` a crystal may end where it is known
-        that its atoms are too close: it is no crystal then, and its `closest` says so.
+        With `gives_up` a crystal may end where it is known that its atoms are too close: it is no crystal then, and its
+        `closest` says so.
         """
-        return self.drawing(self, group, space, seed, rows, limits, gives_up=gives_up).run()
+        return self.drawing(self, asked).run()
 
     def completion(self, conditions: Conditions) -> Completion:
         """What draws crystals around a partial crystal.
@@ -198,7 +179,7 @@ class AugenModel(CountedModel, ABC):
         for attempt in range(self.tries.crystals):
             last = attempt + 1 == self.tries.crystals
             streams = rows[left] + attempt * _ATTEMPT
-            table = self.draw(group[left], space[left], seed, streams, limits, gives_up=not last)
+            table = self.draw(Asked(group[left], space[left], seed, streams, limits, gives_up=not last))
             sites[left] += table.column("site_draws").to_numpy()
             draws[left] += 1
             done = np.flatnonzero((table.column("closest").to_numpy() >= self.tries.closest) | last)

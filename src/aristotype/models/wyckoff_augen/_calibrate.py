@@ -7,19 +7,26 @@ right as a whole, in scores and in samples alike.
 from __future__ import annotations
 
 import sys
+from abc import abstractmethod
 from collections import Counter
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from aristotype.crystal import CrystalTable
 from aristotype.errors import ConfigError
-from aristotype.models.wyckoff_augen._sequences import Orders, descriptions_of, first_of_each, of_length, some_order
-
-if TYPE_CHECKING:
-    from aristotype.models.wyckoff_augen._base import AugenModel
+from aristotype.models.wyckoff_augen._base import AugenModel
+from aristotype.models.wyckoff_augen._sequences import (
+    Descriptions,
+    Orders,
+    descriptions_of,
+    first_of_each,
+    of_length,
+    some_order,
+)
 
 _PARTS = {
     "group_temperature": "space",
@@ -36,10 +43,25 @@ CRYSTALS = 500
 """Validation crystals that settings are searched on."""
 
 
+class CalibratedModel(AugenModel):
+    """A model with settings that are set on validation crystals after training."""
+
+    calibrated: ClassVar[tuple[str, ...]]
+    """The settings."""
+
+    @abstractmethod
+    def known(self, found: Descriptions, orders: Orders) -> Any:
+        """Sequences of one length as a batch for `log_known`."""
+
+    @abstractmethod
+    def log_known(self, batch: Any) -> dict[str, Tensor]:
+        """Logs (q,) of the parts that the settings are about."""
+
+
 class Judged:
     """Validation crystals, one sequence each, as batches that are made once."""
 
-    def __init__(self, model: AugenModel, table: CrystalTable) -> None:
+    def __init__(self, model: CalibratedModel, table: CrystalTable) -> None:
         self.table = table
         found = first_of_each(descriptions_of(table))
         orders = some_order(found, np.random.default_rng(0))
@@ -52,7 +74,7 @@ class Judged:
                 self.batches.append(model.known(of_length(found, piece), some))
 
     @torch.no_grad()
-    def nll(self, model: AugenModel, part: str) -> float:
+    def nll(self, model: CalibratedModel, part: str) -> float:
         """Mean negative log-likelihood of a part, in nats; that of cells in their box."""
         if part == "space":
             return -float(model.log_space(self.table.genes()).mean())
@@ -61,7 +83,7 @@ class Judged:
         return -float(torch.cat(parts).double().mean())
 
 
-def calibrated(model: AugenModel, judged: Judged) -> AugenModel:
+def calibrated(model: CalibratedModel, judged: Judged) -> CalibratedModel:
     """The model with the settings at which validation crystals are likeliest, searched for one after another.
 
     All are searched for again where two of them decide over one part, since each depends on the other.
@@ -83,7 +105,7 @@ def calibrated(model: AugenModel, judged: Judged) -> AugenModel:
     return best
 
 
-def _changed(model: AugenModel, name: str, factor: float) -> AugenModel | None:
+def _changed(model: CalibratedModel, name: str, factor: float) -> CalibratedModel | None:
     """The model with one setting multiplied; None beyond its range."""
     try:
         return model.with_config(**{name: round(getattr(model.config, name) * factor, 4)})
@@ -91,7 +113,7 @@ def _changed(model: AugenModel, name: str, factor: float) -> AugenModel | None:
         return None
 
 
-def calibrate(folder: Path, model: AugenModel, table: CrystalTable) -> None:
+def calibrate(folder: Path, model: CalibratedModel, table: CrystalTable) -> None:
     """Calibrates the checkpoint in a folder, from the model that it was saved from, and notes it in the card."""
     sys.stderr.write("calibrating the best checkpoint; if this is stopped, --resume does it again\n")
     judged = Judged(model, table)

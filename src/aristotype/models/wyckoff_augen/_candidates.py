@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from aristotype.crystal import GeneBatch, centring_orders, into_frames, out_of_frames
 from aristotype.models.blocks import boxed
-from aristotype.models.wyckoff_augen._drawing import Drawing
+from aristotype.models.wyckoff_augen._drawing import Asked, Drawing
 from aristotype.models.wyckoff_augen._known import Known
 from aristotype.models.wyckoff_augen._sequences import repeats
 
@@ -47,7 +47,7 @@ class KnownSites(Drawing):
         self, completion: Completion, group: Ints, space: NDArray[np.bool_], seed: int, rows: Ints, which: Ints
     ) -> None:
         """Groups (m,) that are all the known one, spaces (m, E), random streams (m,) and frames (m,) of candidates."""
-        super().__init__(completion.model, group, space, seed, rows, {})
+        super().__init__(completion.model, Asked(group, space, seed, rows, {}))
         self.partial, self.frames, self.which = completion.partial, completion.frames, which
         self.each_limit = [completion.limits[frame] for frame in which.tolist()]
         elements = completion.model.vocabulary_index[list(self.partial.elements)]

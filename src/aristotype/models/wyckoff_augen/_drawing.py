@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -32,32 +32,29 @@ CELL, SITE = 41, 1024
 """Purposes of random numbers; a site's is `SITE` and its place."""
 
 
+class Asked(NamedTuple):
+    """n crystals that are to be drawn."""
+
+    group: Ints  # (n,)
+    space: Flags  # (n, E) elements that have to come
+    seed: int
+    rows: Ints  # (n,) numbers of random streams
+    limits: Mapping[int, Limit]  # what is asked for besides, by space group
+    gives_up: bool = False  # whether a crystal may end where it is known that its atoms are too close
+
+
 class Drawing(ABC):
     """Crystals of given groups and spaces of elements."""
 
     boxes: CellBoxes
 
-    def __init__(
-        self,
-        model: AugenModel,
-        group: Ints,
-        space: Flags,
-        seed: int,
-        rows: Ints,
-        limits: Mapping[int, Limit],
-        *,
-        gives_up: bool = False,
-    ) -> None:
-        """Space groups (n,), spaces (n, E), the numbers (n,) of random streams, and limits by space group.
-
-        With `gives_up` a crystal may end where it is known that its atoms are too close.
-        """
-        self.gives_up, self.limits, self.tries = gives_up, limits, model.tries
-        self.group, self.space, self.seed, self.rows = group, space, seed, rows
+    def __init__(self, model: AugenModel, asked: Asked) -> None:
+        self.gives_up, self.limits, self.tries = asked.gives_up, asked.limits, model.tries
+        self.group, self.space, self.seed, self.rows = asked.group, asked.space, asked.seed, asked.rows
         self.config: Any = model.config
         self.name = model.name
         self.device = model.group_counts.device
-        n, most = len(group), model.config.max_sites
+        n, most = len(asked.group), model.config.max_sites
         self.vocabulary = np.array(model.config.elements)
         self.radius = radii()[self.vocabulary]
         self.letters = np.full((n, most), -1, np.int64)

@@ -14,7 +14,7 @@ from aristotype.errors import InputError
 from aristotype.models._crystal_source import CrystalSource
 from aristotype.models._fitting import SITES_A_ROW, card_with_figures, fresh_weights, refuse_longer, validation_rows
 from aristotype.models.wyckoff_augen._base import AugenModel
-from aristotype.models.wyckoff_augen._calibrate import CRYSTALS, calibrate
+from aristotype.models.wyckoff_augen._calibrate import CRYSTALS, CalibratedModel, calibrate
 from aristotype.models.wyckoff_augen._sequences import Descriptions, descriptions_of, first_of_each, some_order
 from aristotype.models.wyckoff_augen.diffusion import WyckoffAugen
 from aristotype.models.wyckoff_augen.grids import WyckoffAugenGrids
@@ -103,7 +103,8 @@ def fit(
         resume=resume,
         settings={"model": fitted.settings(), **(settings or {})},
     )
-    if fitted.calibrated and calibrate_best and result.stopped != "interrupted" and rank_and_world()[0] == 0:
+    ended = result.stopped != "interrupted" and rank_and_world()[0] == 0
+    if isinstance(fitted, CalibratedModel) and calibrate_best and ended:
         best = Path(out) / "best"
         kept = type(fitted).from_checkpoint(*load_checkpoint(best))
         calibrate(best, kept, judged[: min(len(judged), CRYSTALS)])

@@ -5,10 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from aristotype.errors import ConfigError
-from aristotype.models._settings import HEAVIEST, check_counted
+from aristotype.models.wyckoff_augen._settings import check
 
 CALIBRATED = ("group_temperature", "space_temperature", "cell_spread", "letter_temperature", "element_temperature")
 """Set on validation crystals after training (see `_calibrate`)."""
+
+_NETWORKS = ("width", "layers", "heads", "element_width", "cell_components", "score_layers", "edge_width", "vectors")
+_SIZES = (*_NETWORKS, "neighbours", "steps", "levels")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,24 +44,8 @@ class WyckoffAugenConfig:
     group_smoothing: float = 0.001  # share of p(space group) spread evenly over all 230
 
     def __post_init__(self) -> None:
-        if self.width % self.heads:
-            raise ConfigError(f"width is {self.width}, which {self.heads} heads do not divide; change one of them")
-        sizes = ("width", "layers", "heads", "element_width", "cell_components", "score_layers", "edge_width")
-        for name in (*sizes, "vectors", "neighbours", "steps", "levels"):
-            if getattr(self, name) < 1:
-                raise ConfigError(f"{name} is {getattr(self, name)}; it must be at least 1")
-        for name in CALIBRATED:
-            if not 0.1 <= getattr(self, name) <= 10.0:
-                raise ConfigError(f"{name} is {getattr(self, name)}; it must be from 0.1 to 10")
-        if self.max_sites < 0:
-            raise ConfigError(
-                f"max_sites is {self.max_sites}; it must be at least 0, which stands for that of the data"
-            )
+        check(self, _SIZES, CALIBRATED, ("dropout", "score_dropout"))
         if not 1.0 <= self.cutoff <= 12.0:
             raise ConfigError(f"cutoff is {self.cutoff} Angstrom; it must be from 1 to 12")
         if not 1e-4 <= self.smallest_noise <= 0.1:
             raise ConfigError(f"smallest_noise is {self.smallest_noise} Angstrom; it must be from 0.0001 to 0.1")
-        for name in ("dropout", "score_dropout"):
-            if not 0 <= getattr(self, name) < 1:
-                raise ConfigError(f"{name} is {getattr(self, name)}; it must be at least 0 and below 1")
-        check_counted(self.elements, self.group_smoothing, heaviest=HEAVIEST)

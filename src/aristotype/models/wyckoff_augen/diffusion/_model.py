@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from aristotype.crystal import CrystalTable
-from aristotype.models.wyckoff_augen._base import AugenModel
+from aristotype.models.wyckoff_augen._calibrate import CalibratedModel
 from aristotype.models.wyckoff_augen._score import by_crystal
 from aristotype.models.wyckoff_augen._sequences import Descriptions, Orders, descriptions_of, first_of_each
 from aristotype.models.wyckoff_augen._tries import Tries
@@ -44,7 +44,7 @@ DRAWS = 2
 """Draws of the coordinates of a crystal, at most, unless `tries` says otherwise; then the crystal is drawn again."""
 
 
-class WyckoffAugen(AugenModel):
+class WyckoffAugen(CalibratedModel):
     """The model of crystals of family WyckoffAUGen."""
 
     variant = "default"

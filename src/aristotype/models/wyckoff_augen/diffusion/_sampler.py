@@ -16,7 +16,7 @@ from torch import Tensor
 from aristotype.models.blocks import choose, is_polar, pinned_axes, primitive_multiplicities, uniforms
 from aristotype.models.wyckoff_augen._atoms import ball_volumes
 from aristotype.models.wyckoff_augen._balance import END, balances
-from aristotype.models.wyckoff_augen._drawing import SITE, Drawing
+from aristotype.models.wyckoff_augen._drawing import SITE, Asked, Drawing
 from aristotype.models.wyckoff_augen._rules import STOP, Written, start
 from aristotype.models.wyckoff_augen._sequences import in_cell, in_shapes, smallest
 from aristotype.models.wyckoff_augen._surroundings import Surroundings
@@ -28,9 +28,6 @@ from aristotype.symmetry import space_group
 from aristotype.training import to_device
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from aristotype.models.wyckoff_augen._limits import Limit
     from aristotype.models.wyckoff_augen.diffusion._model import WyckoffAugen
 
 Floats = NDArray[np.float64]
@@ -42,19 +39,9 @@ _CHAIN = 1 << 20
 class DiffusionDrawing(Drawing):
     """Crystals of given groups and spaces of elements."""
 
-    def __init__(
-        self,
-        model: WyckoffAugen,
-        group: Ints,
-        space: NDArray[np.bool_],
-        seed: int,
-        rows: Ints,
-        limits: Mapping[int, Limit],
-        *,
-        gives_up: bool = False,
-    ) -> None:
+    def __init__(self, model: WyckoffAugen, asked: Asked) -> None:
         """See `Drawing`; with `gives_up` a crystal whose cell has no room for its atoms has no coordinates."""
-        super().__init__(model, group, space, seed, rows, limits, gives_up=gives_up)
+        super().__init__(model, asked)
         self.network, self.boxes = model.network, model.network.sequence.boxes
         self.ball = ball_volumes()[self.vocabulary]
         n, most = self.letters.shape
@@ -88,7 +75,7 @@ class DiffusionDrawing(Drawing):
         state = network.read(self._there(rows, site))[:, -1:]
         ruled, narrow = self.choices(at, rows, site)
         group = torch.from_numpy(self.group[rows]).to(self.device)
-        balance = balances(self.group[rows], self.space[rows], self._atoms_by_element(rows), self.config.elements)
+        balance = self.balance
         hint = torch.from_numpy(balance.any(axis=2).astype(np.float32)).to(self.device)[:, None]
         law = network.log_letters(state, group, self._mask(ruled[0]), hint)[:, 0]
         letters = choose(self.left_of(law, narrow[0], rows), uniform[:, 0])
@@ -126,12 +113,13 @@ class DiffusionDrawing(Drawing):
         return found
 
     def _tell(self, site: int, rows: Ints, at: Written) -> None:
-        """Notes what is told after so many sites."""
+        """Notes what is told after so many sites, and what would balance next, of rows that go on."""
         if site:
             pairs = zip(self.group[rows].tolist(), self.letters[rows, site - 1].tolist(), strict=True)
             self.atoms[rows, site - 1] = [primitive_multiplicities(number)[letter] for number, letter in pairs]
         there = self._atoms_by_element(rows)
-        balanced = balances(self.group[rows], self.space[rows], there, self.config.elements)[:, END, 0, 0]
+        self.balance = balances(self.group[rows], self.space[rows], there, self.config.elements)
+        balanced = self.balance[:, END, 0, 0]
         counts = np.full(len(rows), float(site)), there.sum(axis=1), at.unused.sum(axis=1), balanced
         self.told[rows, site] = sequence.told(*(torch.from_numpy(each) for each in counts)).numpy()
 

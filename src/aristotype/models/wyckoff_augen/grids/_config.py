@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from aristotype.errors import ConfigError
-from aristotype.models._settings import HEAVIEST, check_counted
+from aristotype.models.wyckoff_augen._settings import check
 
 CALIBRATED = (
     "group_temperature",
@@ -17,6 +16,8 @@ CALIBRATED = (
     "fine_temperature",
 )
 """Set on validation crystals after training (see `_calibrate`)."""
+
+_SIZES = ("width", "layers", "heads", "element_width", "cell_components")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,18 +43,4 @@ class GridsConfig:
     group_smoothing: float = 0.001  # share of p(space group) spread evenly over all 230
 
     def __post_init__(self) -> None:
-        if self.width % self.heads:
-            raise ConfigError(f"width is {self.width}, which {self.heads} heads do not divide; change one of them")
-        for name in ("width", "layers", "heads", "element_width", "cell_components"):
-            if getattr(self, name) < 1:
-                raise ConfigError(f"{name} is {getattr(self, name)}; it must be at least 1")
-        for name in CALIBRATED:
-            if not 0.1 <= getattr(self, name) <= 10.0:
-                raise ConfigError(f"{name} is {getattr(self, name)}; it must be from 0.1 to 10")
-        if self.max_sites < 0:
-            raise ConfigError(
-                f"max_sites is {self.max_sites}; it must be at least 0, which stands for that of the data"
-            )
-        if not 0 <= self.dropout < 1:
-            raise ConfigError(f"dropout is {self.dropout}; it must be at least 0 and below 1")
-        check_counted(self.elements, self.group_smoothing, heaviest=HEAVIEST)
+        check(self, _SIZES, CALIBRATED, ("dropout",))

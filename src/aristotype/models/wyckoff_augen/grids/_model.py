@@ -21,7 +21,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from aristotype.models.wyckoff_augen._base import AugenModel
+from aristotype.models.wyckoff_augen._calibrate import CalibratedModel
 from aristotype.models.wyckoff_augen._sequences import Descriptions, Orders
 from aristotype.models.wyckoff_augen.grids._batches import batch_of, maker_of_batches
 from aristotype.models.wyckoff_augen.grids._completing import Completing
@@ -34,7 +34,7 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
 
-class WyckoffAugenGrids(AugenModel):
+class WyckoffAugenGrids(CalibratedModel):
     """The model of crystals of family WyckoffAUGen, configuration `grids`."""
 
     variant = "grids"

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from aristotype.models.blocks import NUM_FEATURES, choose, is_polar, primitive_multiplicities, site_features, uniforms
 from aristotype.models.wyckoff_augen._atoms import ball_volumes
-from aristotype.models.wyckoff_augen._drawing import SITE, Drawing
+from aristotype.models.wyckoff_augen._drawing import SITE, Asked, Drawing
 from aristotype.models.wyckoff_augen._rules import STOP, Written, start
 from aristotype.models.wyckoff_augen._sequences import in_shapes
 from aristotype.models.wyckoff_augen._surroundings import FAR, Surroundings
@@ -27,9 +27,6 @@ from aristotype.models.wyckoff_augen.grids._points import A_TRY, Point, draw_poi
 from aristotype.symmetry import MAX_POSITIONS, space_group
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from aristotype.models.wyckoff_augen._limits import Limit
     from aristotype.models.wyckoff_augen.grids._model import WyckoffAugenGrids
 
 Floats = NDArray[np.float64]
@@ -39,21 +36,11 @@ Ints = NDArray[np.int64]
 class GridsDrawing(Drawing):
     """Crystals of given groups and spaces of elements."""
 
-    def __init__(
-        self,
-        model: WyckoffAugenGrids,
-        group: Ints,
-        space: NDArray[np.bool_],
-        seed: int,
-        rows: Ints,
-        limits: Mapping[int, Limit],
-        *,
-        gives_up: bool = False,
-    ) -> None:
+    def __init__(self, model: WyckoffAugenGrids, asked: Asked) -> None:
         """See `Drawing`; with `gives_up` a crystal ends with its first site that is too close to something."""
-        super().__init__(model, group, space, seed, rows, limits, gives_up=gives_up)
+        super().__init__(model, asked)
         self.network, self.boxes = model.network, model.network.boxes
-        n, most = len(group), model.config.max_sites
+        n, most = self.letters.shape
         self.ball = ball_volumes()[self.vocabulary]
         self.factors = np.zeros((n, most, NUM_FEATURES), np.float32)
         self.pairs = np.full((n, most, most), FAR, np.float32)

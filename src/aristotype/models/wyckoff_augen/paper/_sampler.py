@@ -15,7 +15,7 @@ from torch import Tensor
 from aristotype.crystal import reduced_lattices
 from aristotype.errors import SymmetryError
 from aristotype.models.blocks import choose, is_polar, uniforms
-from aristotype.models.wyckoff_augen._drawing import CELL, SITE, Drawing
+from aristotype.models.wyckoff_augen._drawing import CELL, SITE, Asked, Drawing
 from aristotype.models.wyckoff_augen._rules import STOP, Written, start
 from aristotype.models.wyckoff_augen._sequences import in_cell
 from aristotype.models.wyckoff_augen._surroundings import Surroundings
@@ -30,9 +30,6 @@ from aristotype.symmetry import space_group
 from aristotype.training import to_device
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from aristotype.models.wyckoff_augen._limits import Limit
     from aristotype.models.wyckoff_augen.paper._model import WyckoffAugenPaper
 
 Floats = NDArray[np.float64]
@@ -44,21 +41,11 @@ _CELLS = 8
 class PaperDrawing(Drawing):
     """Crystals of given groups and spaces of elements."""
 
-    def __init__(
-        self,
-        model: WyckoffAugenPaper,
-        group: Ints,
-        space: NDArray[np.bool_],
-        seed: int,
-        rows: Ints,
-        limits: Mapping[int, Limit],
-        *,
-        gives_up: bool = False,
-    ) -> None:
+    def __init__(self, model: WyckoffAugenPaper, asked: Asked) -> None:
         """See `Drawing`; with `gives_up` a crystal ends with its first site that is too close to something."""
-        super().__init__(model, group, space, seed, rows, limits, gives_up=gives_up)
+        super().__init__(model, asked)
         self.network = model.network
-        self.polar = is_polar(group.astype(np.int16))
+        self.polar = is_polar(self.group.astype(np.int16))
         self.point = np.zeros_like(self.free)
 
     def draw(self) -> None:
