@@ -61,7 +61,8 @@ def test_draws_follow_the_score(name, groups):
     """
     model, other = (MAKERS[name](max_sites=2, elements=(3, 8, 26)) for _ in range(2))
     torch.manual_seed(1)
-    changed = other.network.sequence if name == "diffusion" else other.network
+    net = other.network
+    changed = torch.nn.ModuleList([net.sequence, net.cell]) if name == "diffusion" else net
     for weights in changed.parameters():
         weights.data += 0.01 * torch.randn_like(weights)
     drawn = model.sample(256, Conditions(space_groups=groups), seed=0, score=False)

@@ -25,6 +25,7 @@ class SpaceNetwork(nn.Module):
         most: int,
         *,
         one_hot: bool = False,
+        dropout: float = 0.0,
         temperatures: tuple[float, float] = (1.0, 1.0),
     ) -> None:
         """Fresh weights.
@@ -34,15 +35,19 @@ class SpaceNetwork(nn.Module):
             width: of hidden vectors.
             element_width: of an element's vector.
             most: largest number of elements of a set.
-            temperatures: what logits of elements, and of groups, are divided by.
             one_hot: whether groups are told sets by a number for each element, as in the paper, not by their vectors.
+            dropout: of vectors that are told and of hidden ones.
+            temperatures: what logits of elements, and of groups, are divided by.
         """
         super().__init__()
         self.most, self.one_hot, self.temperatures = most, one_hot, temperatures
+        self.drop = nn.Dropout(dropout)
         self.groups = SiteEmbedding(width)
         self.elements = ElementEmbedding(elements, element_width)
         self.chosen = nn.Sequential(nn.Linear(element_width, width), nn.GELU(), nn.Linear(width, width))
-        self.next = nn.Sequential(nn.Linear(2 * width + 1, 2 * width), nn.GELU(), nn.Linear(2 * width, element_width))
+        self.next = nn.Sequential(
+            nn.Linear(2 * width + 1, 2 * width), nn.GELU(), self.drop, nn.Linear(2 * width, element_width)
+        )
         self.bias = nn.Parameter(torch.zeros(len(elements)))
         self.end = nn.Linear(2 * width + 1, 1)
         if not one_hot:
@@ -50,8 +55,10 @@ class SpaceNetwork(nn.Module):
         self.to_group = nn.Sequential(
             nn.Linear((len(elements) if one_hot else width) + 1, 2 * width),
             nn.GELU(),
+            self.drop,
             nn.Linear(2 * width, 2 * width),
             nn.GELU(),
+            self.drop,
         )
         self.group_out = nn.Linear(2 * width, NUM_GROUPS)
 
@@ -65,7 +72,7 @@ class SpaceNetwork(nn.Module):
         vectors = self.elements()
         count = chosen.sum(dim=1, keepdim=True)
         told = torch.where((group > 0)[:, None], self.groups.group(group), 0.0)
-        state = torch.cat([told, chosen @ self.chosen(vectors), count / 4.0], dim=1)
+        state = torch.cat([self.drop(torch.cat([told, chosen @ self.chosen(vectors)], dim=1)), count / 4.0], dim=1)
         logits = torch.cat([self.next(state) @ vectors.T + self.bias, self.end(state)], dim=1) / self.temperatures[0]
         numbers = torch.arange(len(self.bias), device=chosen.device)
         last = torch.where(chosen > 0, numbers, -1).amax(dim=1, keepdim=True)
@@ -92,7 +99,7 @@ class SpaceNetwork(nn.Module):
     def log_groups(self, space: Tensor) -> Tensor:
         """(n, 231) log p(group | space) for sets (n, E); that of the number 0 is -inf."""
         members = space.to(self.bias.dtype)
-        told = members if self.one_hot else members @ self.members(self.elements())
+        told = members if self.one_hot else self.drop(members @ self.members(self.elements()))
         hidden = self.to_group(torch.cat([told, members.sum(dim=1, keepdim=True) / 4.0], dim=1))
         return functional.pad(
             functional.log_softmax(self.group_out(hidden) / self.temperatures[1], dim=1), (1, 0), value=-torch.inf

@@ -36,7 +36,7 @@ def tiny_model(*, seed: int = 0, **changes: object) -> WyckoffAugen:
         model._learn_counts(counted)
         for weights in model.parameters():
             weights.data += 0.2 * torch.randn_like(weights)
-        model.network.sequence.cell_out.weight.data *= 0.1  # cells of ordinary shapes
+        model.network.cell.head.out.weight.data *= 0.1  # cells of ordinary shapes
     model.tries = Tries.none()
     return model.eval()
 

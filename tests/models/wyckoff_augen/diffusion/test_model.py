@@ -80,7 +80,41 @@ def test_batches_depend_on_their_rows_alone(model, crystals):
     assert not torch.equal(target, model.batches(learnt, 6)(rows, 1.0).noised.target)
 
 
+def test_parts_of_the_loss_are_learnt_by_networks_of_their_own(model, crystals):
+    """So that they may be trained apart, and each with the dropout that suits it."""
+    learnt = first_of_each(descriptions_of(crystals))
+    batch = model.batches(learnt, 5)(np.flatnonzero(learnt.genes.num_sites == 3), 1.0)
+    network = model.network
+    parts = {**network.log_prob(batch), "coordinates": network.bound(batch.noised)}
+    parts["space"] = model.log_spaces(batch.group, batch.space)
+    owners = {"letters": "sequence", "elements": "sequence", "cell": "cell", "coordinates": "score", "space": "space"}
+    for name, values in parts.items():
+        model.zero_grad()
+        values.sum().backward(retain_graph=True)
+        moved = {key for key, weights in model.named_parameters() if weights.grad is not None and weights.grad.any()}
+        assert {key.removeprefix("network.").split(".")[0] for key in moved} == {owners[name]}
+    model.zero_grad()
+
+
+@pytest.mark.parametrize(
+    ("setting", "parts"),
+    [("dropout", {"letters", "elements"}), ("cell_dropout", {"cell"}), ("space_dropout", {"space"})],
+)
+def test_each_dropout_is_of_its_part(crystals, setting, parts):
+    model = tiny_model(max_sites=3, cell_dropout=0.0, space_dropout=0.0).with_config(**{setting: 0.5})
+    learnt = first_of_each(descriptions_of(crystals))
+    batch = model.batches(learnt, 5)(np.flatnonzero(learnt.genes.num_sites == 3), 1.0)
+    still, shaken = (model.train(mode).loss(batch)[1] for mode in (False, True))
+    assert {name for name, value in still.items() if not torch.equal(value, shaken[name])} == parts
+
+
 def test_settings_are_checked():
-    for wrong in ({"cutoff": 0.5}, {"smallest_noise": 1.0}, {"levels": 0}):
+    for wrong in (
+        {"cutoff": 0.5},
+        {"smallest_noise": 1.0},
+        {"levels": 0},
+        {"cell_dropout": 1.0},
+        {"space_dropout": -0.1},
+    ):
         with pytest.raises(ConfigError, match=next(iter(wrong))):
             WyckoffAugenConfig(**wrong)

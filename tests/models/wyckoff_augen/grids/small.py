@@ -23,6 +23,6 @@ def tiny_model(*, elements: tuple[int, ...] = (3, 8, 26), max_sites: int = 5, se
         model._learn_counts(counted)
         for weights in model.parameters():
             weights.data += 0.2 * torch.randn_like(weights)
-        model.network.cell_out.weight.data *= 0.1  # cells of ordinary shapes
+        model.network.cell.out.weight.data *= 0.1  # cells of ordinary shapes
     model.tries = Tries.none()
     return model.eval()

@@ -29,9 +29,11 @@ class WyckoffAugenConfig:
     cutoff: float = 6.0  # Angstrom, beyond which atoms do not see each other
     neighbours: int = 24  # nearest atoms that a site looks at
     smallest_noise: float = 0.005  # Angstrom
-    steps: int = 25  # of the chain that draws coordinates
+    steps: int = 40  # of the chain that draws coordinates
     levels: int = 16  # of noise at which a score looks at a crystal
-    dropout: float = 0.15  # of letters, elements and cells
+    dropout: float = 0.3  # of letters and elements
+    cell_dropout: float = 0.15
+    space_dropout: float = 0.2  # of groups and spaces of elements
     score_dropout: float = 0.1
     first_only: bool = True  # learn the first description of each crystal, not one of all, drawn anew each epoch
     group_temperature: float = 1.0  # divides logits of groups given elements; this and the next four are calibrated
@@ -44,7 +46,7 @@ class WyckoffAugenConfig:
     group_smoothing: float = 0.001  # share of p(space group) spread evenly over all 230
 
     def __post_init__(self) -> None:
-        check(self, _SIZES, CALIBRATED, ("dropout", "score_dropout"))
+        check(self, _SIZES, CALIBRATED, ("dropout", "cell_dropout", "space_dropout", "score_dropout"))
         if not 1.0 <= self.cutoff <= 12.0:
             raise ConfigError(f"cutoff is {self.cutoff} Angstrom; it must be from 1 to 12")
         if not 1e-4 <= self.smallest_noise <= 0.1:

@@ -29,6 +29,7 @@ from aristotype.crystal import CrystalTable
 from aristotype.models.wyckoff_augen._calibrate import CalibratedModel
 from aristotype.models.wyckoff_augen._score import by_crystal
 from aristotype.models.wyckoff_augen._sequences import Descriptions, Orders, descriptions_of, first_of_each
+from aristotype.models.wyckoff_augen._space import SpaceNetwork
 from aristotype.models.wyckoff_augen._tries import Tries
 from aristotype.models.wyckoff_augen.diffusion._batches import Batch, maker_of_batches, sequences_of
 from aristotype.models.wyckoff_augen.diffusion._completing import Completing
@@ -60,10 +61,16 @@ class WyckoffAugen(CalibratedModel):
         self.network = DiffusionNetwork(config)
         self.tries = Tries(sites=DRAWS)
 
+    def space_network(self, config: WyckoffAugenConfig) -> SpaceNetwork:
+        """A fresh network of spaces of elements."""
+        sizes = config.elements, config.width, config.element_width, config.max_sites
+        temperatures = config.space_temperature, config.group_temperature
+        return SpaceNetwork(*sizes, dropout=config.space_dropout, temperatures=temperatures)
+
     def loss(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
         """A bound on the negative log-likelihood in nats of one description a crystal, at one noise each."""
         parts = {
-            **self.network.sequence.log_prob(batch),
+            **self.network.log_prob(batch),
             "coordinates": self.group_counts.new_zeros(1, dtype=torch.float32),
             "space": self.log_spaces(batch.group, batch.space),
         }
@@ -129,7 +136,7 @@ class WyckoffAugen(CalibratedModel):
 
     def log_known(self, batch: Sequences) -> dict[str, Tensor]:
         """Logs (q,) of all parts but coordinates."""
-        return self.network.sequence.log_prob(batch)
+        return self.network.log_prob(batch)
 
     def batches(self, learnt: Descriptions, seed: int) -> Callable[[Ints, float], Batch]:
         """Batches with noise on coordinates."""

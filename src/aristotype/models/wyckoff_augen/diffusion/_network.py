@@ -1,4 +1,4 @@
-"""The networks of the configuration: what is written, and the score of coordinates. They share nothing."""
+"""The networks of the configuration: what is written, cells, and the score of coordinates. They share nothing."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from aristotype.models.wyckoff_augen.diffusion._bound import cost
 from aristotype.models.wyckoff_augen.diffusion._config import WyckoffAugenConfig
 from aristotype.models.wyckoff_augen.diffusion._graph import Graph
 from aristotype.models.wyckoff_augen.diffusion._score_network import ScoreNetwork
-from aristotype.models.wyckoff_augen.diffusion._sequence_network import SequenceNetwork
+from aristotype.models.wyckoff_augen.diffusion._sequence_network import CellNetwork, SequenceNetwork, Sequences
 
 
 class DiffusionNetwork(nn.Module):
@@ -18,7 +18,12 @@ class DiffusionNetwork(nn.Module):
     def __init__(self, config: WyckoffAugenConfig) -> None:
         super().__init__()
         self.sequence = SequenceNetwork(config)
+        self.cell = CellNetwork(config)
         self.score = ScoreNetwork(config)
+
+    def log_prob(self, batch: Sequences) -> dict[str, Tensor]:
+        """(n,) logs of the density of cells in their box, of letters and of elements."""
+        return {"cell": self.cell.log_prob(batch), **self.sequence.log_prob(batch)}
 
     def scores(self, graph: Graph) -> Tensor:
         """(N, 3) scores of noisy coordinates times their noise, along Cartesian axes."""

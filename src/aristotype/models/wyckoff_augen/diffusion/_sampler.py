@@ -42,7 +42,7 @@ class DiffusionDrawing(Drawing):
     def __init__(self, model: WyckoffAugen, asked: Asked) -> None:
         """See `Drawing`; with `gives_up` a crystal whose cell has no room for its atoms has no coordinates."""
         super().__init__(model, asked)
-        self.network, self.boxes = model.network, model.network.sequence.boxes
+        self.network, self.boxes = model.network, model.network.cell.head.boxes
         self.ball = ball_volumes()[self.vocabulary]
         n, most = self.letters.shape
         self.atoms = np.zeros((n, most), np.float32)  # of the primitive cell, by site
@@ -82,7 +82,7 @@ class DiffusionDrawing(Drawing):
         keep = letters != STOP
         more = keep.cpu().numpy()
         if not more.all():
-            self.put_cells(rows[~more], network.cells(state[~keep, 0], self._there(rows[~more], site)))
+            self.put_cells(rows[~more], self.network.cell.law(self._there(rows[~more], site)))
         at, rows = at.take(more), rows[more]
         if not len(rows):
             return at, rows

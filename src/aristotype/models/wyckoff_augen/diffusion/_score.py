@@ -53,7 +53,7 @@ def log_written(
     def evaluate(some: Descriptions, rows: Orders) -> dict[str, Tensor]:
         tensors = sequences_of(some.take(rows.description), index, config.elements, config.max_sites)
         real = {name: one.to(weight.dtype) if one.is_floating_point() else one for name, one in tensors.items()}
-        return network.sequence.log_prob(to_device(Sequences(**real), weight.device))
+        return network.log_prob(to_device(Sequences(**real), weight.device))
 
     out = in_passes(evaluate, WRITTEN, found, orders)
     out["cell"] += found.log_measure[orders.description]

@@ -2,8 +2,8 @@
 
 A transformer reads the letters and elements that are written, and is told which elements are still to come, and which
 letters and elements would leave a formula whose charges balance, at once or with one more site: what that is worth it
-has to learn. Its last
-state knows the whole gene, and with it the cell is drawn: how large it is follows from what is in it. Coordinates come
+has to learn. Another one reads whole genes, and says which cells they have: how large one is follows from what is in
+it. The two share nothing, since letters and elements are learnt by heart long before cells are learnt. Coordinates come
 after all of this, so that what is said of a sequence is exact whatever they are.
 """
 
@@ -18,7 +18,7 @@ from torch.nn import functional
 from aristotype.models.blocks import CellLaw, Layer, widened
 from aristotype.models.wyckoff_augen._atoms import ball_volumes
 from aristotype.models.wyckoff_augen._balance import DEPTH
-from aristotype.models.wyckoff_augen._cell_network import CellNetwork
+from aristotype.models.wyckoff_augen._cell_network import CellHead, KindsNetwork
 from aristotype.models.wyckoff_augen.diffusion._config import WyckoffAugenConfig
 from aristotype.symmetry import MAX_POSITIONS
 
@@ -53,31 +53,17 @@ class Sequences(Written):
     elements_balance: Tensor  # (n, S, E, DEPTH) 1 where an element does, on the letter that is written
 
 
-class SequenceNetwork(CellNetwork):
-    """Laws of letters and elements, and of cells."""
+class Reader(KindsNetwork):
+    """Reads what is written."""
 
-    def __init__(self, config: WyckoffAugenConfig) -> None:
-        super().__init__(config, config.cell_spread)
+    def __init__(self, config: WyckoffAugenConfig, dropout: float) -> None:
+        super().__init__(config)
         width = config.width
-        self.letter_temperature, self.element_temperature = config.letter_temperature, config.element_temperature
-        # what is written
         self.told_in = nn.Sequential(nn.Linear(TOLD, width), nn.GELU(), nn.Linear(width, width))
         self.waiting_in = nn.Sequential(nn.Linear(config.element_width, width), nn.GELU(), nn.Linear(width, width))
-        self.drop = nn.Dropout(config.dropout)
-        self.layers = nn.ModuleList(Layer(width, config.heads, config.dropout) for _ in range(config.layers))
+        self.drop = nn.Dropout(dropout)
+        self.layers = nn.ModuleList(Layer(width, config.heads, dropout) for _ in range(config.layers))
         self.norm = nn.LayerNorm(width)
-        # what comes next
-        self.letter_query = nn.Linear(width, width)
-        self.end = nn.Linear(width, 1)
-        self.element_query = nn.Sequential(
-            nn.Linear(width, 2 * width), nn.GELU(), nn.Linear(2 * width, config.element_width)
-        )
-        self.letter_balance = nn.Linear(width, DEPTH + 1)  # of letters, and of the end
-        self.element_balance = nn.Linear(width, DEPTH)
-        self.element_bias = nn.Parameter(torch.zeros(len(config.elements)))
-        # how much room atoms take
-        balls = torch.from_numpy(ball_volumes()[list(config.elements)] * _ROOM / _ORDINARY)
-        self.log_volumes = nn.Parameter(balls.log().float())
 
     def read(self, there: Written) -> Tensor:
         """(n, S + 1, width) states before each site and after the last."""
@@ -87,7 +73,25 @@ class SequenceNetwork(CellNetwork):
         x = self.drop(x + self.waiting_in(self.waiting(there.space, there.elements)))
         for layer in self.layers:
             x = layer(x, causal=True)
-        return self.norm(x)
+        state: Tensor = self.norm(x)
+        return state
+
+
+class SequenceNetwork(Reader):
+    """Laws of letters and elements."""
+
+    def __init__(self, config: WyckoffAugenConfig) -> None:
+        super().__init__(config, config.dropout)
+        width = config.width
+        self.letter_temperature, self.element_temperature = config.letter_temperature, config.element_temperature
+        self.letter_query = nn.Linear(width, width)
+        self.end = nn.Linear(width, 1)
+        self.element_query = nn.Sequential(
+            nn.Linear(width, 2 * width), nn.GELU(), nn.Linear(2 * width, config.element_width)
+        )
+        self.letter_balance = nn.Linear(width, DEPTH + 1)  # of letters, and of the end
+        self.element_balance = nn.Linear(width, DEPTH)
+        self.element_bias = nn.Parameter(torch.zeros(len(config.elements)))
 
     def log_letters(self, state: Tensor, group: Tensor, allowed: Tensor, balance: Tensor) -> Tensor:
         """(n, k, 28) log-probabilities of letters, and of the end as the last.
@@ -123,25 +127,39 @@ class SequenceNetwork(CellNetwork):
         logits = widened(logits + hint) / self.element_temperature
         return functional.log_softmax(logits.masked_fill(~allowed, -torch.inf), dim=2)
 
-    def cells(self, state: Tensor, there: Written) -> CellLaw:
-        """The law of cells, from states (n, width) after the last site."""
-        volume = (there.atoms * torch.exp(self.log_volumes)[there.elements]).sum(dim=1)
-        return self.cell_law(state, there.group, torch.log(volume))
-
     def log_prob(self, batch: Sequences) -> dict[str, Tensor]:
-        """(n,) logs of the density of cells in their box, of letters and of elements."""
+        """(n,) logs of the probabilities of letters and of elements."""
         state = self.read(batch)
         following = functional.pad(batch.wyckoffs, (0, 1), value=MAX_POSITIONS)
         letters = self.log_letters(state, batch.group, batch.letters_allowed, batch.letters_balance)
         letters = letters.gather(2, following[..., None])
         told = batch.elements_allowed, batch.elements_balance
         elements = self.log_elements(state[:, :-1], batch.wyckoffs, batch.group, *told)
-        law = self.cells(state[:, -1], batch)
         return {
-            "cell": self.boxes.log_density(law, batch.cell.to(law.centre), batch.acute, batch.group),
             "letters": letters[..., 0].sum(dim=1),
             "elements": elements.gather(2, batch.elements[..., None])[..., 0].sum(dim=1),
         }
+
+
+class CellNetwork(Reader):
+    """The law of the cells of genes."""
+
+    def __init__(self, config: WyckoffAugenConfig) -> None:
+        super().__init__(config, config.cell_dropout)
+        self.head = CellHead(config.width, config.cell_components, config.cell_dropout, config.cell_spread)
+        # how much room atoms take
+        balls = torch.from_numpy(ball_volumes()[list(config.elements)] * _ROOM / _ORDINARY)
+        self.log_volumes = nn.Parameter(balls.log().float())
+
+    def law(self, there: Written) -> CellLaw:
+        """The law of cells."""
+        volume = (there.atoms * torch.exp(self.log_volumes)[there.elements]).sum(dim=1)
+        law: CellLaw = self.head(self.read(there)[:, -1], there.group, torch.log(volume))
+        return law
+
+    def log_prob(self, batch: Sequences) -> Tensor:
+        """(n,) logs of the density of cells in their box."""
+        return self.head.log_density(self.law(batch), batch.cell, batch.acute, batch.group)
 
 
 def told(sites: Tensor, atoms: Tensor, unused: Tensor, balanced: Tensor) -> Tensor:

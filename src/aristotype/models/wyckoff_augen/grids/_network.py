@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from aristotype.models.blocks import NUM_FEATURES, CellLaw, Layer, widened
-from aristotype.models.wyckoff_augen._cell_network import CellNetwork
+from aristotype.models.wyckoff_augen._cell_network import CellHead, KindsNetwork
 from aristotype.models.wyckoff_augen.grids._arrays import CELL_FEATURES, TOLD
 from aristotype.models.wyckoff_augen.grids._config import GridsConfig
 from aristotype.symmetry import MAX_POSITIONS
@@ -88,13 +88,14 @@ class Batch(Placed):
         return f"rows {shown}{more} ({len(self.rows)} crystals of {self.wyckoffs.shape[1]} sites)"
 
 
-class GridsNetwork(CellNetwork):
+class GridsNetwork(KindsNetwork):
     """Cell, letters, elements and coordinates, given a group and a space of elements."""
 
     def __init__(self, config: GridsConfig) -> None:
-        super().__init__(config, config.cell_spread)
+        super().__init__(config)
         width, shells = config.width, len(WIDE.middles) + 1
         self.config = config
+        self.cell = CellHead(width, config.cell_components, config.dropout, config.cell_spread)
         # what is there
         self.cell_in = nn.Sequential(nn.Linear(CELL_FEATURES, width), nn.GELU(), nn.Linear(width, width))
         self.factors_in = nn.Linear(NUM_FEATURES, width)
@@ -120,7 +121,8 @@ class GridsNetwork(CellNetwork):
 
     def cells(self, about: Tensor, group: Tensor) -> CellLaw:
         """The law of cells of groups (n,), by what is known (n, width) of group and elements."""
-        return self.cell_law(about, group, _LATTICE_POINT)
+        law: CellLaw = self.cell(about, group, _LATTICE_POINT)
+        return law
 
     def read(self, about: Tensor, there: Placed) -> Tensor:
         """(n, S + 1, width) states before each site and after the last."""
@@ -172,7 +174,7 @@ class GridsNetwork(CellNetwork):
         """(n,) logs of the density of cells in their box, of letters and elements, and of coordinates."""
         about = self.about(batch.group, batch.space)
         law = self.cells(about, batch.group)
-        cell = self.boxes.log_density(law, batch.cell.to(law.centre), batch.acute, batch.group)
+        cell = self.cell.log_density(law, batch.cell, batch.acute, batch.group)
         state = self.read(about, batch)
         following = functional.pad(batch.wyckoffs, (0, 1), value=MAX_POSITIONS)
         law_of_letters = self.letter_logits(state, batch.group, batch.fixed, batch.fixed_own, batch.letters_allowed)

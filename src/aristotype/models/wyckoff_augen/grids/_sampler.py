@@ -39,7 +39,7 @@ class GridsDrawing(Drawing):
     def __init__(self, model: WyckoffAugenGrids, asked: Asked) -> None:
         """See `Drawing`; with `gives_up` a crystal ends with its first site that is too close to something."""
         super().__init__(model, asked)
-        self.network, self.boxes = model.network, model.network.boxes
+        self.network, self.boxes = model.network, model.network.cell.boxes
         n, most = self.letters.shape
         self.ball = ball_volumes()[self.vocabulary]
         self.factors = np.zeros((n, most, NUM_FEATURES), np.float32)
