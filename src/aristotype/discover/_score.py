@@ -107,8 +107,8 @@ def score(
 def typicality(scores: Scores, reference: Scores | None = None) -> dict[str, pa.Array]:
     """Percentiles among reference crystals of like size, by total and by part.
 
-    Like are those within the smallest distance, |difference in sites| + |difference in free numbers|, at which there
-    are at least `LIKE` of them, or all where there are fewer.
+    Like are those within the smallest distance, the difference in sites plus that in free numbers, at which there are
+    at least `LIKE` of them, or all where there are fewer.
 
     Args:
         scores: n crystals.

@@ -43,9 +43,9 @@ class FrechetDistance:
 def frechet_distance(rows: ArrayLike, reference: ArrayLike, *, embedding: str, ridge: float = 0.0) -> FrechetDistance:
     """Squared 2-Wasserstein distance of the Gaussians fitted to two sets of rows (Dowson & Landau 1982).
 
-    |m1 - m2|^2 + tr(C1 + C2 - 2 (C1 C2)^(1/2)), the form of Heusel et al. (NeurIPS 2017, equation 6). The last trace is
-    that of the root of C1^(1/2) C2 C1^(1/2), which is symmetric: its eigenvalues are real, and no covariance needs an
-    inverse.
+    `|m1 - m2|^2 + tr(C1 + C2 - 2 (C1 C2)^(1/2))`, the form of Heusel et al. (NeurIPS 2017, equation 6). The last trace
+    is that of the root of C1^(1/2) C2 C1^(1/2), which is symmetric: its eigenvalues are real, and no covariance needs
+    an inverse.
 
     Args:
         rows: (n, d) embeddings.
