@@ -73,7 +73,8 @@ class AugenModel(CountedModel, ABC):
     def space_network(self, config: Any) -> SpaceNetwork:
         """A fresh network of spaces of elements."""
         sizes = config.elements, config.width, config.element_width, config.max_sites
-        return SpaceNetwork(*sizes, temperatures=(config.space_temperature, config.group_temperature))
+        temperatures = config.space_temperature, config.group_temperature
+        return SpaceNetwork(*sizes, dropout=config.space_dropout, temperatures=temperatures)
 
     @abstractmethod
     def log_sequences(self, found: Descriptions, orders: Orders, *, double: bool = False) -> dict[str, Floats]:

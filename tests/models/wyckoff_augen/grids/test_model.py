@@ -7,9 +7,11 @@ import pytest
 import torch
 
 from aristotype.crystal import Conditions
+from aristotype.errors import ConfigError
 from aristotype.models._parts import log_sum_by_row
 from aristotype.models.wyckoff_augen._sequences import all_orders, descriptions_of
 from aristotype.models.wyckoff_augen._spaces import Spaces
+from aristotype.models.wyckoff_augen.grids import GridsConfig
 from aristotype.models.wyckoff_augen.grids._score import log_sequences
 from tests.models.wyckoff_augen.grids.small import tiny_model
 
@@ -64,3 +66,9 @@ def test_frequencies_of_spaces_follow_their_probabilities(model):
     # Pearson's statistic has six degrees of freedom.
     assert (((counts - 20_000 * expected) ** 2) / (20_000 * expected)).sum() < 30
     assert len(np.unique(group)) > 200
+
+
+@pytest.mark.parametrize(("setting", "value"), [("dropout", 1.0), ("space_dropout", -0.1), ("width", 12)])
+def test_settings_are_checked(setting, value):
+    with pytest.raises(ConfigError, match=setting):
+        GridsConfig(**{setting: value})

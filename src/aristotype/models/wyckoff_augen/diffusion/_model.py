@@ -29,7 +29,6 @@ from aristotype.crystal import CrystalTable
 from aristotype.models.wyckoff_augen._calibrate import CalibratedModel
 from aristotype.models.wyckoff_augen._score import by_crystal
 from aristotype.models.wyckoff_augen._sequences import Descriptions, Orders, descriptions_of, first_of_each
-from aristotype.models.wyckoff_augen._space import SpaceNetwork
 from aristotype.models.wyckoff_augen._tries import Tries
 from aristotype.models.wyckoff_augen.diffusion._batches import Batch, maker_of_batches, sequences_of
 from aristotype.models.wyckoff_augen.diffusion._completing import Completing
@@ -60,12 +59,6 @@ class WyckoffAugen(CalibratedModel):
         super().__init__(config, train_keys)
         self.network = DiffusionNetwork(config)
         self.tries = Tries(sites=DRAWS)
-
-    def space_network(self, config: WyckoffAugenConfig) -> SpaceNetwork:
-        """A fresh network of spaces of elements."""
-        sizes = config.elements, config.width, config.element_width, config.max_sites
-        temperatures = config.space_temperature, config.group_temperature
-        return SpaceNetwork(*sizes, dropout=config.space_dropout, temperatures=temperatures)
 
     def loss(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
         """A bound on the negative log-likelihood in nats of one description a crystal, at one noise each."""

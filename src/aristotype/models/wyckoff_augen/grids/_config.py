@@ -30,6 +30,7 @@ class GridsConfig:
     element_width: int = 64  # vectors that tie element inputs and outputs
     cell_components: int = 32  # of the mixture over cells
     dropout: float = 0.1
+    space_dropout: float = 0.2  # of groups and spaces of elements
     first_only: bool = True  # learn the first description of each crystal, not one of all, drawn anew each epoch
     group_temperature: float = 1.0  # divides logits of groups given elements; this and the next six are calibrated
     space_temperature: float = 1.0  # those of elements of the space
@@ -43,4 +44,4 @@ class GridsConfig:
     group_smoothing: float = 0.001  # share of p(space group) spread evenly over all 230
 
     def __post_init__(self) -> None:
-        check(self, _SIZES, CALIBRATED, ("dropout",))
+        check(self, _SIZES, CALIBRATED, ("dropout", "space_dropout"))
