@@ -36,7 +36,7 @@ def best_of(context: Context) -> Outcome:
         for n in CANDIDATES
         if name == "likelihood" or n > 1
     ]
-    seconds = [clock.cpu / len(pool) for clock in (drawing, scoring, judging)]
+    seconds = [clock.cpu / count for clock, count in ((drawing, 2 * DRAWS), (scoring, len(pool)), (judging, len(pool)))]
     note = (
         f"{len(pool)} crystals of `{context.crystal_model}` without overlaps, seed {context.seed}; of each n in a row "
         "the one is kept that has the highest percentile of its likelihood among those of like size, or the lowest "

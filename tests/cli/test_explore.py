@@ -86,7 +86,7 @@ def test_interrupted_it_goes_on(spawn, invoke, model, hull, tmp_path):
     [
         ([], "give --elements"),
         (["--elements", "Al,Xx"], "not a chemical element"),
-        (["--elements", "Al", "--require", "Ni"], "allow more"),
+        (["--elements", "Al", "--require", "Ni"], "allow it"),
         (["--elements", "Al", "--hull", "nowhere.parquet"], "nowhere.parquet"),
     ],
 )

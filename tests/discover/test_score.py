@@ -32,6 +32,16 @@ class ByElements:
         return self.log_prob_parts(table)["total"]
 
 
+class Bounded(ByElements):
+    """Totals that are bounds, but for genes with an even number of sites."""
+
+    bounds = True
+
+    def log_prob_parts(self, table: CrystalTable) -> dict[str, np.ndarray]:
+        exact = (table.genes().num_sites % 2 == 0).astype(float)
+        return {**super().log_prob_parts(table), "exact": exact, "error": 0.5 * (1.0 - exact)}
+
+
 class Alone:
     """A model that tells no parts."""
 
@@ -143,3 +153,21 @@ def test_the_extremes_are_ordered_and_apart():
     for title in ("## Most likely", "## Least likely", "## Elements, most likely", "## Letters, least likely"):
         assert title in report
     assert report.count("\n| ") == 4 + 4 + 4 * 3 + 6  # rows and heads
+
+
+def test_bounds_are_called_bounds_and_are_no_parts():
+    table = score(genes(60), Bounded())
+    even = table.genes().num_sites % 2 == 0
+    assert 0 < even.sum() < len(table)
+    assert table.column("log_prob_kind").to_pylist() == np.where(even, "exact", "bound").tolist()
+    assert (table.column("log_prob_error").to_numpy() == np.where(even, 0.0, 0.5)).all()
+    assert {name for name in table.columns if name.startswith("percentile_")} == {
+        "percentile_elements",
+        "percentile_letters",
+    }
+    text = score_report(table, model="m", reference="r")
+    assert "lower bound" in text
+    assert "log p bound" in text
+    plain = score(genes(60), ByElements())
+    assert "log_prob_kind" not in plain.columns
+    assert "bound" not in score_report(plain, model="m", reference="r")

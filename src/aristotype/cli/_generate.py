@@ -271,6 +271,7 @@ def _write(result: GenerateResult, out: Path, extra: dict[str, Any]) -> None:
 
 def _show(result: GenerateResult, out: Path, seconds: float, best_of: int) -> None:
     """Prints the first crystals, the counts, and what failed."""
+    from aristotype.discover import has_bounds
     from aristotype.symmetry import tables
 
     table, summary = result.table, result.summary
@@ -289,8 +290,7 @@ def _show(result: GenerateResult, out: Path, seconds: float, best_of: int) -> No
         )
         for row, sites in zip(shown, genes.num_sites.tolist())
     ]
-    bound = "log_prob_kind" in table.columns and "bound" in table.column("log_prob_kind").to_pylist()
-    score = "log p bound (nats)" if bound else "log p (nats)"
+    score = "log p bound (nats)" if has_bounds(table) else "log p (nats)"
     columns = ("id", "formula", "group", "label", "sites", score, "novelty")
     show_table([(name, "right" if name in ("sites", score) else "left") for name in columns], rows)
     if len(table) > _SHOWN:

@@ -110,9 +110,10 @@ def _reference(name: str | None, split: str, tolerance: float, processes: int) -
 
 def _show(table: CrystalTable, number: int) -> None:
     """The most and the least likely."""
-    from aristotype.discover import extremes
+    from aristotype.discover import extremes, has_bounds
 
-    columns = [("id", "left"), ("formula", "left"), ("group", "right"), ("sites", "right"), ("log p (nats)", "right")]
+    score = "log p bound (nats)" if has_bounds(table) else "log p (nats)"
+    columns = [("id", "left"), ("formula", "left"), ("group", "right"), ("sites", "right"), (score, "right")]
     columns += [("a site", "right"), ("percentile", "right")]
     names = ("log_prob", "log_prob_per_site", "percentile")
     for title, rows in zip(("most likely", "least likely"), extremes(table, number), strict=True):

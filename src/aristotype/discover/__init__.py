@@ -30,7 +30,7 @@ from aristotype.discover._mutate import mutate
 from aristotype.discover._properties import PROPERTIES, Guide, property_named
 from aristotype.discover._rewards import EnergyAboveHull, Reward, density, reward_named, rewards_of
 from aristotype.discover._score import Scores, score, sized, typicality
-from aristotype.discover._score_report import extremes, score_report
+from aristotype.discover._score_report import extremes, has_bounds, score_report
 from aristotype.discover._source import GeometrySource
 
 __all__ = [
@@ -60,6 +60,7 @@ __all__ = [
     "finetune",
     "generate",
     "guide",
+    "has_bounds",
     "initialize",
     "make_baseline",
     "mutate",

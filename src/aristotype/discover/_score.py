@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 LIKE = 100
 """Fewest reference crystals that one is compared with."""
 _CHUNK = 256  # rows between two reports of progress
+_ABOUT = ("exact", "error")
+"""What models tell of a total beside its parts."""
 
 
 class Scorer(Protocol):
@@ -82,6 +84,8 @@ def score(
         `log_prob_<part>` for each of its parts, `log_prob_per_site` and `log_prob_per_atom` (primitive cell),
         `percentile` and `percentile_<part>` (0 to 100, the share of like crystals that are less likely, ties counted
         half) and `compared_with` (the number of these). Percentiles are null where there is nothing to compare with.
+        Of models whose scores are not all exact also `log_prob_kind` (`exact`, `bound` or `estimate`) and, where they
+        tell it, `log_prob_error`, the standard error in nats.
 
     Raises:
         InputError: a row cannot be scored and `failures` is None, or no row can.
@@ -101,7 +105,9 @@ def score(
     if reference is not None:
         known = _scored(reference, model, [], lambda done: report(len(table) + done, total))[1]
     kept = table.take(rows)
-    return kept.with_columns(_columns(scores) | typicality(scores, known) | {"formula": formulas(kept.genes())})
+    return kept.with_columns(
+        _columns(scores) | _kinds(scores, model) | typicality(scores, known) | {"formula": formulas(kept.genes())}
+    )
 
 
 def typicality(scores: Scores, reference: Scores | None = None) -> dict[str, pa.Array]:
@@ -119,7 +125,7 @@ def typicality(scores: Scores, reference: Scores | None = None) -> dict[str, pa.
     """
     known = scores if reference is None else reference
     sizes, owner = np.unique(np.column_stack([scores.sites, scores.free]), axis=0, return_inverse=True)
-    ranks = {name: np.full(len(scores.sites), np.nan) for name in scores.parts}
+    ranks = {name: np.full(len(scores.sites), np.nan) for name in scores.parts if name not in _ABOUT}
     count = np.zeros(len(scores.sites), np.int64)
     for place, (sites, free) in enumerate(sizes.tolist()):
         rows = np.flatnonzero(owner.ravel() == place)
@@ -128,8 +134,8 @@ def typicality(scores: Scores, reference: Scores | None = None) -> dict[str, pa.
         count[rows] = len(like.sites) - own
         if not count[rows[0]]:
             continue
-        for name, values in scores.parts.items():
-            ranks[name][rows] = _ranks(values[rows], like.parts[name], own)
+        for name, found in ranks.items():
+            found[rows] = _ranks(scores.parts[name][rows], like.parts[name], own)
     columns = {_renamed("percentile", name): _nullable(values) for name, values in ranks.items()}
     return columns | {"compared_with": pa.array(count, pa.int32())}
 
@@ -207,11 +213,24 @@ def _ranks(values: Floats, known: Floats, own: int) -> Floats:
 
 def _columns(scores: Scores) -> dict[str, pa.Array]:
     total = scores.parts["total"]
-    columns = {_renamed("log_prob", name): pa.array(values, pa.float64()) for name, values in scores.parts.items()}
+    parts = {name: values for name, values in scores.parts.items() if name not in _ABOUT}
+    columns = {_renamed("log_prob", name): pa.array(values, pa.float64()) for name, values in parts.items()}
     return columns | {
         "log_prob_per_site": pa.array(total / scores.sites, pa.float64()),
         "log_prob_per_atom": pa.array(total / scores.atoms, pa.float64()),
     }
+
+
+def _kinds(scores: Scores, model: Scorer) -> dict[str, pa.Array]:
+    """Which totals are exact, and how far off the others may be."""
+    columns, bounds = {}, bool(getattr(model, "bounds", False))
+    if bounds or "exact" in scores.parts:
+        exact = scores.parts.get("exact", np.zeros(len(scores.sites))) == 1
+        kinds = np.where(exact, "exact", "bound" if bounds else "estimate").tolist()
+        columns["log_prob_kind"] = pa.array(kinds, pa.string())
+    if "error" in scores.parts:
+        columns["log_prob_error"] = pa.array(scores.parts["error"], pa.float64())
+    return columns
 
 
 def _renamed(column: str, part: str) -> str:

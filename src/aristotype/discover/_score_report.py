@@ -38,6 +38,11 @@ def score_parts(table: CrystalTable) -> list[str]:
     return [name.removeprefix(_PART) for name in table.columns if name.startswith(_PART)]
 
 
+def has_bounds(table: CrystalTable) -> bool:
+    """Whether some scores of a table are lower bounds."""
+    return "log_prob_kind" in table.columns and "bound" in table.column("log_prob_kind").to_pylist()
+
+
 def score_report(table: CrystalTable, *, model: str, reference: str, number: int = 10, failed: int = 0) -> str:
     """The report as Markdown.
 
@@ -49,10 +54,11 @@ def score_report(table: CrystalTable, *, model: str, reference: str, number: int
         failed: rows that could not be scored.
     """
     nats, compared = table.column("log_prob").to_numpy(), table.column("compared_with").to_numpy()
+    name = "log p, of which a lower bound is known," if has_bounds(table) else "log p"
     lines = [
         f"# Scores under {model}",
         "",
-        f"{len(table):,} crystals, {failed:,} more could not be scored. log p {np.median(nats):.2f} nats (median), "
+        f"{len(table):,} crystals, {failed:,} more could not be scored. {name} {np.median(nats):.2f} nats (median), "
         f"{nats.min():.2f} to {nats.max():.2f}. Percentiles are among {reference}: for each crystal those nearest in "
         f"number of sites and of free numbers, {compared.min():,} or more.",
     ]
@@ -68,7 +74,7 @@ def score_report(table: CrystalTable, *, model: str, reference: str, number: int
 def _table(table: CrystalTable, rows: NDArray[np.int64], parts: list[str]) -> list[str]:
     """Lines of a table: nats with percentiles, of all and of some parts."""
     few = table.take(rows)
-    columns = ["log p", *parts]
+    columns = ["log p bound" if has_bounds(table) else "log p", *parts]
     head = f"| id | formula | group | sites | {' | '.join(columns)} |"
     lines = [head, "|---" * (4 + len(columns)) + "|"]
     figures = [

@@ -162,13 +162,25 @@ def test_targets_hold_too(model):
         check_known(one, partial)
 
 
+def test_what_a_model_cannot_draw_is_told(model):
+    for conditions, error, message in (
+        ({"allowed_elements": ["Li", "Po"]}, InputError, "Po is allowed, and is not among the 3 elements"),
+        ({"allowed_elements": ["Li"], "formula": "LiFeO2"}, InfeasibleConditionsError, "O, Fe is required"),
+        ({"excluded_elements": ["Li", "O", "Fe"]}, InfeasibleConditionsError, "all 3 elements of this model are excl"),
+        ({"formula": "Li299FeO500"}, InputError, "partial compositions in these space groups, over 1,000,000,000"),
+        ({"formula": "Li3Fe7O5", "space_groups": [230]}, InfeasibleConditionsError, "space group 230 has no set of at"),
+    ):
+        with pytest.raises(error, match=message):
+            model.stream(Conditions(**conditions), seed=0)
+
+
 def test_what_contradicts_a_partial_crystal_is_told(model):
     salt = PartialCrystal(space_group=225, elements=(3,), wyckoffs=(0,), free=())
     template = table_of(some_crystal(225, np.random.default_rng(0))).genes()
     for conditions, error, message in (
         ({"space_groups": [62]}, InfeasibleConditionsError, "partial crystal is of space group 225"),
-        ({"formula": "FeO"}, InfeasibleConditionsError, "no element that is required or left"),
-        ({"excluded_elements": ["Li"]}, InfeasibleConditionsError, "no element that is required or left"),
+        ({"formula": "FeO"}, InfeasibleConditionsError, "Li is required, and is not among"),
+        ({"excluded_elements": ["Li"]}, InfeasibleConditionsError, "Li is required, and is not among"),
         ({"num_sites": 9}, InfeasibleConditionsError, "loosen"),
         ({"max_atoms": 1, "required_elements": ["O"]}, InfeasibleConditionsError, "loosen"),
         ({"template": template}, InputError, "a template and a partial crystal are given"),
@@ -176,7 +188,7 @@ def test_what_contradicts_a_partial_crystal_is_told(model):
         with pytest.raises(error, match=message):
             model.stream(Conditions(partial_crystal=salt, **conditions), seed=0)
     odd = PartialCrystal(space_group=225, elements=(84,), wyckoffs=(0,), free=())
-    with pytest.raises(InputError, match="element 84 is required"):
+    with pytest.raises(InputError, match="Po is required"):
         model.stream(Conditions(partial_crystal=odd), seed=0)
     many = PartialCrystal(space_group=1, elements=(3,) * 5, wyckoffs=(0,) * 5, free=tuple(np.linspace(0, 0.9, 15)))
     with pytest.raises(InfeasibleConditionsError, match="at most 4"):

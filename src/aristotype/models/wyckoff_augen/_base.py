@@ -141,15 +141,16 @@ class AugenModel(CountedModel, ABC):
 
         Args:
             conditions: hard constraints. Letters and elements are those that can still be completed; a formula
-                is met in any number of formula units of up to 40 atoms where no limit is given. A template, and sites
-                that are known without coordinates, are taken by the letters that they are given with.
+                is met in any number of formula units of up to 40 atoms (one, if it is larger) where no limit is given.
+                A template, and sites that are known without coordinates, are taken by the letters that they are given
+                with.
             seed: from 0 to 2^63 - 1.
             score: also compute `log_prob`, which is null otherwise.
 
         Raises:
             InfeasibleConditionsError: no element is left, or no space group has sites for what is asked for.
-            InputError: an element outside the vocabulary is required, the seed is outside its range, or something is
-                asked for that the model does not take.
+            InputError: an element outside the vocabulary is required or allowed, the formula is too large, the seed is
+                outside its range, or something is asked for that the model does not take.
         """
         self.eval()
         # What cannot be is refused before anything is drawn.

@@ -8,14 +8,16 @@ what is missing.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
+from math import prod
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from aristotype.errors import InputError
 from aristotype.models.blocks import (
     ElementAssignment,
     FormulaTarget,
@@ -33,6 +35,8 @@ Site = tuple[int, int]
 """A letter and an element, an index in the vocabulary."""
 MOST_ATOMS = 40
 """Atoms of the primitive cell up to which multiples of a formula are tried where no limit is given."""
+MOST_CELLS = 1_000_000_000
+"""Entries of the tables of a formula, a byte each, for all its multiples, groups and positions."""
 _NO_LIMIT = 1 << 30
 _NEVER = 1 << 20  # atoms of a position that is taken
 
@@ -309,10 +313,37 @@ def limit_of(
         if sites is None and conditions.max_atoms is None and not wanted:
             return None
         return SizeLimit(number, sites, conditions.max_atoms, max_sites, wanted)
+    units = tuple(formula_units(conditions, counts))
+    return FormulaLimit(number, elements, counts, units, sites or max_sites, sites is not None, wanted)
+
+
+def formula_units(conditions: Conditions, counts: tuple[int, ...]) -> range:
+    """Numbers of formula units that are tried, of a formula with these counts."""
     most = conditions.max_atoms or max(MOST_ATOMS, sum(counts))
     units = range(1, most // sum(counts) + 1)
     if conditions.formula_units is not None:
         units = range(conditions.formula_units, conditions.formula_units + 1)
     if conditions.max_atoms is not None:
         units = range(units.start, min(units.stop, conditions.max_atoms // sum(counts) + 1))
-    return FormulaLimit(number, elements, counts, tuple(units), sites or max_sites, sites is not None, wanted)
+    return units
+
+
+def check_size(conditions: Conditions, numbers: Iterable[int], max_sites: int) -> None:
+    """Refuses a formula whose tables would not fit into memory.
+
+    Raises:
+        InputError: they have more than `MOST_CELLS` entries in the groups of these numbers together.
+    """
+    if conditions.formula is None or conditions.template is not None:
+        return
+    counts = tuple(count for _, count in conditions.formula)
+    units = formula_units(conditions, counts)
+    sites = conditions.num_sites or max_sites
+    positions = sum(len(primitive_multiplicities(number)) + 1 for number in numbers)
+    cells = positions * (sites + 1) * sum(prod(n * count + 1 for count in counts) for n in units)
+    if cells > MOST_CELLS:
+        raise InputError(
+            f"the formula with up to {units[-1]} formula units has {cells:,} partial compositions in these space "
+            f"groups, over {MOST_CELLS:,}; ask for fewer formula units or atoms, for fewer space groups, or for a "
+            "simpler formula"
+        )

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from aristotype.crystal import element_symbol
 from aristotype.errors import InfeasibleConditionsError, InputError
 from aristotype.models.blocks import choose, uniforms
 from aristotype.models.wyckoff_augen._atoms import primitive_atoms
-from aristotype.models.wyckoff_augen._limits import FormulaLimit, Limit, SizeLimit, TemplateLimit, limit_of
+from aristotype.models.wyckoff_augen._limits import FormulaLimit, Limit, SizeLimit, TemplateLimit, check_size, limit_of
 from aristotype.symmetry import NUM_GROUPS
 
 if TYPE_CHECKING:
@@ -62,20 +64,33 @@ class Spaces:
         missing = required - model.vocabulary
         if missing:
             raise InputError(
-                f"element {min(missing)} is required, and is not among the {size} elements of this model; train one on "
+                f"{_names(missing)} is required, and is not among the {size} elements of this model; train one on "
                 "data that holds it"
             )
         self.allowed, self.required = self._flags(conditions.elements(model.vocabulary)), self._flags(required)
-        if not self.allowed.any() or (self.required & ~self.allowed).any():
-            raise InfeasibleConditionsError(
-                f"no element that is required or left is one of those allowed, or not one of the {size} elements of "
-                "this model; allow more"
-            )
+        self._check_allowed(conditions, required)
         limited = bool(self.required.any() or not self.allowed.all())
         self.elements_first = None if self.groups is None and not limited else self.groups is None
         if conditions.formula is not None:
             self.elements_first = True  # they are given: the group follows from p(group | elements)
         self._limit(conditions)
+
+    def _check_allowed(self, conditions: Conditions, required: frozenset[int]) -> None:
+        """What is allowed is known to the model, and holds what is required."""
+        vocabulary, size = self.model.vocabulary, len(self.model.config.elements)
+        unknown = frozenset(conditions.allowed_elements or ()) - vocabulary
+        if unknown:
+            raise InputError(
+                f"{_names(unknown)} is allowed, and is not among the {size} elements of this model; leave it out, or "
+                "train a model on data that holds it"
+            )
+        kept_out = required - conditions.elements(vocabulary)
+        if kept_out:
+            raise InfeasibleConditionsError(
+                f"{_names(kept_out)} is required, and is not among the elements allowed; allow it"
+            )
+        if not self.allowed.any():
+            raise InfeasibleConditionsError(f"all {size} elements of this model are excluded; exclude fewer")
 
     def _fix_group(self, conditions: Conditions, known: str) -> None:
         """A template, or sites that are known, are of one group."""
@@ -111,6 +126,7 @@ class Spaces:
         """Groups in which what is asked for fits, and how many elements at most."""
         model = self.model
         numbers = range(1, NUM_GROUPS + 1) if self.groups is None else self.groups.tolist()
+        check_size(conditions, numbers, model.config.max_sites)
         found = {n: limit_of(conditions, n, model.config.elements, model.config.max_sites) for n in numbers}
         self.limits = {number: limit for number, limit in found.items() if limit is not None}
         for number, limit in found.items():
@@ -121,8 +137,8 @@ class Spaces:
         fits = [number for number in numbers if self.most[number] >= max(1, self.required.sum())]
         if not fits:
             raise InfeasibleConditionsError(
-                f"in none of {len(found)} space groups there are sites for what is asked for (this model writes at "
-                f"most {model.config.max_sites}); loosen the formula, the sites, the atoms or the required elements"
+                f"{_groups_text(list(found))} no set of at most {model.config.max_sites} sites for what is asked for; "
+                "ask for other space groups, or loosen the formula, the sites, the atoms or the required elements"
             )
         self.most[[number for number in numbers if number not in fits]] = 0
         if self.groups is not None or len(fits) < NUM_GROUPS:
@@ -196,3 +212,11 @@ class Spaces:
             chosen[going[more], following[more]] = True
             going = going[more]
         return chosen, log_law
+
+
+def _names(elements: Iterable[int]) -> str:
+    return ", ".join(element_symbol(number) for number in sorted(elements))
+
+
+def _groups_text(numbers: list[int]) -> str:
+    return f"space group {numbers[0]} has" if len(numbers) == 1 else f"{len(numbers)} space groups have"

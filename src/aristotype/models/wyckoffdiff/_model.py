@@ -62,6 +62,8 @@ class WyckoffDiff(CountedModel):
 
     family = "wyckoffdiff"
     variant = "default"
+    bounds = True
+    """Scores are lower bounds."""
     config_type = WyckoffDiffConfig
     config: WyckoffDiffConfig
     fixed_prior: Tensor

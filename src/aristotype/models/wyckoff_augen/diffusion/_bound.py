@@ -28,7 +28,7 @@ from aristotype.models.wyckoff_augen.diffusion._frames import Frames
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 _OFTEN = (0.02, 1.0)
-"""Angstrom between which most is learnt: half of the noises of training are from there."""
+"""Angstrom between which most is learnt: half of the noises of training are drawn from there."""
 
 
 class Noises(NamedTuple):

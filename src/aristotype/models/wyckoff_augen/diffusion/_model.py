@@ -48,6 +48,8 @@ class WyckoffAugen(CalibratedModel):
     """The model of crystals of family WyckoffAUGen."""
 
     variant = "default"
+    bounds = True
+    """Scores are lower bounds where there are coordinates."""
     config_type = WyckoffAugenConfig
     config: WyckoffAugenConfig
     drawing = DiffusionDrawing
