@@ -57,3 +57,12 @@ def test_sequences_of_one_crystal_differ_and_are_all_scored(model):
     assert len(orders.description) > len(found)
     assert set(parts) == {"cell", "letters", "elements", "shapes", "coordinates"}
     assert all(np.isfinite(values).all() for values in parts.values())
+
+
+def test_scores_that_are_lower_bounds_are_not_called_exact():
+    model = tiny_model(max_sites=2)
+    table = model.sample(24, Conditions(space_groups=[2, 12, 62, 225]), seed=0, score=False)
+    exact = model.log_prob_parts(table)["exact"]
+    low = table.space_group <= 15
+    assert low.any() and not exact[low].any()
+    assert exact[~low].any()

@@ -27,6 +27,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from aristotype.crystal import CrystalTable
 from aristotype.models.wyckoff_augen._base import AugenModel
 from aristotype.models.wyckoff_augen._score import in_passes
 from aristotype.models.wyckoff_augen._sequences import Descriptions, Orders
@@ -43,6 +44,7 @@ Ints = NDArray[np.int64]
 PARTS = ("cell", "letters", "elements", "shapes", "coordinates")
 _SLOWED = ("cell", "letters", "elements")
 """Parts whose gradients are made smaller; the end is one of the letters."""
+_LAST_MONOCLINIC = 15
 
 
 class WyckoffAugenPaper(AugenModel):
@@ -88,6 +90,11 @@ class WyckoffAugenPaper(AugenModel):
             return network.log_prob(to_device(batch, device)).parts
 
         return in_passes(evaluate, PARTS, found, orders)
+
+    def log_prob_parts(self, table: CrystalTable) -> dict[str, NDArray[np.float64]]:
+        """See `AugenModel`; monoclinic and triclinic crystals are never `exact`: their scores are lower bounds."""
+        parts = super().log_prob_parts(table)
+        return {**parts, "exact": np.where(table.space_group <= _LAST_MONOCLINIC, 0.0, parts["exact"])}
 
     def covers(self, found: Descriptions) -> NDArray[np.bool_]:
         """(m,) whether lengths and angles of cells are in the ranges of the law of cells."""
