@@ -125,10 +125,14 @@ def test_spaces_of_elements_are_heeded(model):
     assert set(np.unique(elements)) <= {0, 3, 8} and (elements == 8).any(axis=1).all()
     without = model.sample(30, Conditions(excluded_elements=["O"], space_groups=[225]), seed=0, score=False)
     assert not (without.genes().elements == 8).any()
-    with pytest.raises(InputError, match="element 92 is required"):
+    with pytest.raises(InputError, match="U is required, and is not among the"):
         model.sample(1, Conditions(required_elements=["U"]), seed=0)
-    with pytest.raises(InfeasibleConditionsError, match="allow more"):
+    with pytest.raises(InputError, match="U is allowed, and is not among the"):
         model.sample(1, Conditions(allowed_elements=["U"]), seed=0)
+    with pytest.raises(InfeasibleConditionsError, match="Li is required, and is not among the elements allowed"):
+        model.sample(1, Conditions(allowed_elements=["O"], required_elements=["Li"]), seed=0)
+    with pytest.raises(InfeasibleConditionsError, match="elements of this model are excluded"):
+        model.sample(1, Conditions(excluded_elements=sorted(model.vocabulary)), seed=0)
 
 
 @pytest.mark.parametrize(
