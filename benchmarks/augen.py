@@ -33,7 +33,8 @@ _DISTANCES = ("emd_density", "emd_elements", "group_root_jsd", "wyckoff_dimensio
 _PARTS = ("space", "cell", "letters", "elements", "coordinates")
 
 
-def _model(context: Context) -> Any:
+def augen_model(context: Context) -> Any:
+    """The model asked for, `augen-mp20` where none is."""
     return model(context.crystal_model if context.crystal_model != Context().crystal_model else MODEL)
 
 
@@ -41,7 +42,7 @@ def augen_speed(context: Context) -> Outcome:
     """WyckoffAUGen: crystals drawn a second, a training step, memory; by one thread."""
     from aristotype.models.wyckoff_augen import Tries
 
-    drawer = _model(context)
+    drawer = augen_model(context)
     kept = drawer.tries
     for tries, name in ((Tries.none(), "as they come"), (kept, "overlaps drawn again")):
         drawer.tries = tries
@@ -101,7 +102,7 @@ def _training(context: Context) -> Measurement:
 
 def augen_nll(context: Context) -> Outcome:
     """WyckoffAUGen: negative log-likelihoods of test crystals, beside CrystalFormer on the same ones."""
-    ours, other = _model(context), model(Context().crystal_model)
+    ours, other = augen_model(context), model(Context().crystal_model)
     table = split(context, "test")
     known = np.isin(table.genes().elements, (0, *ours.config.elements)).all(axis=1)
     table = random_rows(table.filter(known), SCORED, context.seed)
@@ -135,7 +136,7 @@ def augen_table(context: Context) -> Outcome:
     """WyckoffAUGen: Table 1 of the paper by the protocol `augen`, beside peers and a real sample of the same size."""
     from aristotype.models.wyckoff_augen import Tries
 
-    drawer = _model(context)
+    drawer = augen_model(context)
     count = min(DRAWN, context.genes)
     sets: dict[str, CrystalTable] = {f"`{drawer.name}`": drawer.sample(count, seed=context.seed, score=False)}
     kept, drawer.tries = drawer.tries, Tries.none()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from benchmarks.augen import augen_nll, augen_speed, augen_table
+from benchmarks.augen_parts import augen_parts
 from benchmarks.baselines import baselines
 from benchmarks.best import best_of
 from benchmarks.chemistry import chemistry
@@ -59,6 +60,7 @@ BENCHMARKS: dict[str, Benchmark] = {
     "augen": augen_speed,
     "augen-nll": augen_nll,
     "augen-table": augen_table,
+    "augen-parts": augen_parts,
     "diffusion": diffusion_speed,
     "diffusion-nll": diffusion_nll,
     "diffusion-steps": diffusion_steps,
@@ -118,6 +120,7 @@ ON_REQUEST = frozenset(
         "augen",
         "augen-nll",
         "augen-table",
+        "augen-parts",
         "diffusion",
         "diffusion-nll",
         "diffusion-steps",
