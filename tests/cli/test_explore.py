@@ -66,12 +66,12 @@ def test_interrupted_it_goes_on(spawn, invoke, model, hull, tmp_path):
     arguments = ("explore", "--model", model, "--hull", hull, "-n", 24, *SPACE, "--out", out)
     process = spawn(*arguments)
     deadline = time.monotonic() + 120
-    while not list(parts.glob("*.parquet")) and process.poll() is None and time.monotonic() < deadline:
+    while not list(parts.glob("[!.]*.parquet")) and process.poll() is None and time.monotonic() < deadline:
         time.sleep(0.05)
     process.send_signal(signal.SIGINT)
     process.wait(60)
     assert not out.exists(), "it ended before it could be interrupted"
-    assert list(parts.glob("*.parquet"))
+    assert list(parts.glob("[!.]*.parquet"))
     assert invoke(*arguments).exit_code in (0, 1)
     whole = tmp_path / "whole"
     assert invoke(*arguments[:-1], whole).exit_code in (0, 1)

@@ -195,5 +195,5 @@ def test_shipped_models_load():
             continue
         model = load(name)
         assert model.name == name
-        genes: GeneBatch = model.sample(8, seed=0, score=False).genes()
+        genes: GeneBatch = model.sample(4, seed=0, score=False).genes()
         assert genes.legal().all()

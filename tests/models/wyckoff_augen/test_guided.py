@@ -33,7 +33,7 @@ def test_moves_keep_what_the_model_draws(number):
     moves = {"draw": 0.01, "strain": 1.0, "displace": 1.0}
     result = guide(model, [nothing], conditions, chains=60, moves=moves, config=config)
     last = result.table.filter(np.array(result.table.column("kind").to_pylist()) == "last")
-    drawn = model.without_redraws().sample(400, conditions, seed=5, score=False)
+    drawn = model.without_redraws().sample(200, conditions, seed=5, score=False)
     for figure in (volume, moment):
         assert ks_2samp(figure(last), figure(drawn)).pvalue > 1e-3
     assert model.tries == Tries()

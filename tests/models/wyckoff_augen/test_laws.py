@@ -65,7 +65,7 @@ def test_draws_follow_the_score(name, groups):
     changed = torch.nn.ModuleList([net.sequence, net.cell]) if name == "diffusion" else net
     for weights in changed.parameters():
         weights.data += 0.01 * torch.randn_like(weights)
-    drawn = model.sample(256, Conditions(space_groups=groups), seed=0, score=False)
+    drawn = model.sample(128, Conditions(space_groups=groups), seed=0, score=False)
     ratio = np.exp(other.log_prob(drawn) - model.log_prob(drawn))
     assert 0.01 < ratio.std() < 2.0
     assert abs(ratio.mean() - 1.0) < 4.0 * ratio.std() / np.sqrt(len(ratio))

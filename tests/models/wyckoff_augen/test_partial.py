@@ -31,7 +31,7 @@ def model(request):
 def small_blocks():
     """A model always draws whole blocks."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("aristotype.models.wyckoff_augen._base._COMPLETED_A_BLOCK", 2)
+        patch.setattr("aristotype.models.wyckoff_augen._base._FIRST_BLOCK", 2)
         yield
 
 
@@ -167,7 +167,7 @@ def test_what_a_model_cannot_draw_is_told(model):
         ({"allowed_elements": ["Li", "Po"]}, InputError, "Po is allowed, and is not among the 3 elements"),
         ({"allowed_elements": ["Li"], "formula": "LiFeO2"}, InfeasibleConditionsError, "O, Fe is required"),
         ({"excluded_elements": ["Li", "O", "Fe"]}, InfeasibleConditionsError, "all 3 elements of this model are excl"),
-        ({"formula": "Li299FeO500"}, InputError, "partial compositions in these space groups, over 1,000,000,000"),
+        ({"formula": "Li299FeO500"}, InputError, "bytes in these space groups, over 1,000,000,000"),
         ({"formula": "Li3Fe7O5", "space_groups": [230]}, InfeasibleConditionsError, "space group 230 has no set of at"),
     ):
         with pytest.raises(error, match=message):

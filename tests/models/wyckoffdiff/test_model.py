@@ -118,7 +118,7 @@ def test_the_bound_is_below_the_probability_and_near_it(told):
 def test_draws_of_several_steps_follow_the_chain(told):
     model = tiny_model((3, 8), 1, steps=3, groups=[1] * 50, spread=0.2, **told)
     probability, genes = exact(model, 1)
-    n = 6000
+    n = 2000
     drawn = model.sample(n, Conditions(space_groups=1), seed=4, score=False).genes()
     keys = gene_keys(genes).tolist()
     found = gene_keys(drawn).tolist()

@@ -3,7 +3,7 @@
 from aristotype.models.blocks._anchors import apart_along_axes, distinct_descriptions, with_anchors
 from aristotype.models.blocks._cells import CELL_OUTPUTS, CellBoxes, CellLaw, boxed
 from aristotype.models.blocks._embeddings import ElementEmbedding, GroupEmbedding, SiteEmbedding, element_features
-from aristotype.models.blocks._formula import Bools, ElementAssignment, FormulaTarget
+from aristotype.models.blocks._formula import Bools, ElementAssignment, FormulaTarget, Words, is_in
 from aristotype.models.blocks._images import ImageMaps, image_maps, is_polar, pinned_axes
 from aristotype.models.blocks._laws import (
     centres,
@@ -39,6 +39,7 @@ __all__ = [
     "KeyValueCache",
     "Layer",
     "SiteEmbedding",
+    "Words",
     "apart_along_axes",
     "average_table",
     "block_features",
@@ -51,6 +52,7 @@ __all__ = [
     "fewest_atoms",
     "grid_features",
     "image_maps",
+    "is_in",
     "is_polar",
     "log_normal_inside",
     "log_von_mises",

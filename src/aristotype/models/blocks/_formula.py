@@ -1,17 +1,22 @@
 """Which sites can still reach an exact formula: feasibility by dynamic programming over counts of atoms.
 
 All counts are of the primitive cell, so that multiplicities are divided by the centring. A set of reachable or
-completable count vectors is a boolean array with one axis an element of the formula.
+completable count vectors is an array with one axis an element of the formula.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from functools import cached_property
+from math import prod
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 Bools = NDArray[np.bool_]
+Words = NDArray[np.unsignedinteger[Any]]
+_WORD = 64
 
 
 def shifted(sets: Bools, axis: int, atoms: int) -> Bools:
@@ -26,22 +31,12 @@ def shifted(sets: Bools, axis: int, atoms: int) -> Bools:
     return out
 
 
-def with_one_site(sets: Bools, atoms: int, elements: int) -> Bools:
-    """Vectors reached from a set by one more site of `atoms` atoms, of any of the first `elements` axes' elements.
-
-    A further axis, where there is one, counts sites and moves by one.
-    """
-    out = np.zeros_like(sets)
-    for axis in range(elements):
-        moved = shifted(sets, axis, atoms)
-        out |= shifted(moved, elements, 1) if sets.ndim > elements else moved
-    return out
-
-
 class FormulaTarget:
     """One space group, one number of formula units: which letters can be chosen on the way to the exact composition.
 
-    With `num_sites`, in exactly that many sites, or with `at_most` in no more than that.
+    With `num_sites`, in exactly that many sites, or with `at_most` in no more than that. Sets of count vectors are
+    arrays (words, counts of each element + 1) of bits: bit k of the words of a vector tells whether it is made of k
+    sites, bit 0 whether it is made at all where sites are not counted.
     """
 
     def __init__(
@@ -58,52 +53,111 @@ class FormulaTarget:
         self.multiplicities = multiplicities
         self.fixed = fixed
         self.elements = len(counts)
+        self.num_sites = num_sites
         self.at_most = at_most
-        self.shape = tuple(c + 1 for c in counts) + (() if num_sites is None else (num_sites + 1,))
+        self.shape = (1 + (num_sites or 0) // _WORD, *(count + 1 for count in counts))
+        self._words = np.uint8 if num_sites is None else np.uint64
+
+    @staticmethod
+    def table_bytes(counts: Iterable[int], num_sites: int | None) -> int:
+        """Memory of a set of vectors, of which there is one for every letter that adds to it."""
+        return prod(count + 1 for count in counts) * (1 if num_sites is None else 8 * (1 + num_sites // _WORD))
 
     @cached_property
-    def completable(self) -> list[Bools]:
-        """For each letter w (and one past the last): vectors that sites on letters w and later can make up exactly."""
+    def completable(self) -> list[Words]:
+        """For each letter w (and one past the last): vectors that sites on letters w and later can make up exactly.
+
+        With `at_most`, in that many sites or fewer. What a letter adds nothing to is the same array.
+        """
         nothing = self.start()
         if self.at_most:
-            nothing[(0,) * self.elements] = True  # sites may be left over
+            nothing[_at((0,) * self.elements)] = ~np.uint64(0)  # sites may be left over
         tables = [nothing]
-        for atoms, fixed in zip(self.multiplicities[::-1], self.fixed[::-1], strict=True):
-            table = tables[-1].copy()
-            if fixed:
-                table |= with_one_site(tables[-1], atoms, self.elements)
-            else:
-                while True:
-                    grown = table | with_one_site(table, atoms, self.elements)
-                    if (grown == table).all():
-                        break
-                    table = grown
+        repeated: set[int] = set()  # multiplicities of letters that may be taken any number of times
+        for letter in reversed(range(len(self.multiplicities))):
+            table, atoms = tables[-1], self.multiplicities[letter]
+            if atoms not in repeated and atoms <= max(self.counts):
+                if self.fixed[letter]:
+                    table = table | self.after(table, letter)
+                else:
+                    table = self.repeated(table, letter)
+                    repeated.add(atoms)
             tables.append(table)
         return tables[::-1]
 
     @property
     def feasible(self) -> bool:
         """Whether any set of positions holds the composition."""
-        return bool(self.completable[0].flat[-1])
+        return self.makes_up(0, self.counts, self.num_sites or 0)
 
-    def start(self) -> Bools:
+    def makes_up(self, letter: int, rest: Sequence[int], sites: int) -> bool:
+        """Whether sites on a letter and later ones make up a vector, in so many sites where they are counted."""
+        return is_in(self.completable[letter], rest, sites)
+
+    def start(self) -> Words:
         """The reachable set of no sites."""
-        nothing = np.zeros(self.shape, dtype=bool)
-        nothing[(0,) * len(self.shape)] = True
+        nothing = np.zeros(self.shape, self._words)
+        nothing[(0,) * len(self.shape)] = 1
         return nothing
 
-    def after(self, reached: Bools, letter: int) -> Bools:
-        """The reachable set after one more site on a letter."""
-        return with_one_site(reached, self.multiplicities[letter], self.elements)
+    def after(self, reached: Words, letter: int) -> Words:
+        """The reachable set after one more site on a letter, of any element."""
+        atoms, out = self.multiplicities[letter], np.zeros_like(reached)
+        for axis in range(1, 1 + self.elements):
+            if atoms < self.shape[axis]:
+                source, target = _along(axis, 0, self.shape[axis] - atoms), _along(axis, atoms, self.shape[axis])
+                out[target] |= self._one_more(reached[source])
+        return out
 
-    def can_stop(self, reached: Bools) -> bool:
+    def repeated(self, sets: Words, letter: int, lowest: int = 0) -> Words:
+        """A set with any number of further sites on a letter, of elements from `lowest` on."""
+        atoms, out = self.multiplicities[letter], sets.copy()
+        for axis in range(1 + lowest, 1 + self.elements):
+            size = self.shape[axis]
+            for first in range(atoms, size, atoms):  # all of a block come from the block before
+                last = min(first + atoms, size)
+                out[_along(axis, first, last)] |= self._one_more(out[_along(axis, first - atoms, last - atoms)])
+        return out
+
+    def _one_more(self, sets: Words) -> Words:
+        if self.num_sites is None:
+            return sets
+        moved = sets << np.uint64(1)
+        moved[1:] |= sets[:-1] >> np.uint64(_WORD - 1)
+        return moved
+
+    def can_stop(self, reached: Words) -> bool:
         """Whether the composition is complete."""
-        return bool((reached[self.counts] if self.at_most else reached.flat[-1]).any())
+        if self.at_most:
+            return bool(reached[_at(self.counts)].any())
+        return is_in(reached, self.counts, self.num_sites or 0)
 
-    def can_go_on(self, reached: Bools, lowest: int) -> bool:
+    def can_go_on(self, reached: Words, lowest: int) -> bool:
         """Whether some reached vector can be completed on letters `lowest` and later."""
-        rest = self.completable[lowest]
-        return bool((reached & rest[tuple(slice(None, None, -1) for _ in rest.shape)]).any())
+        rest = self.completable[lowest][(slice(None), *(slice(None, None, -1),) * self.elements)]
+        most = self.num_sites or 0
+        return any(bool((_bit(reached, k) & _bit(rest, most - k)).any()) for k in range(most + 1))
+
+
+def is_in(sets: Words, vector: Sequence[int], sites: int) -> bool:
+    """Whether a vector is in a set, made of so many sites; of none where sites are not counted."""
+    return bool(_bit(sets[_at(vector)], sites))
+
+
+def _bit(sets: Words, sites: int) -> Words:
+    found: Words = (sets[sites // _WORD] >> np.uint64(sites % _WORD)) & np.uint64(1)
+    return found
+
+
+def _at(vector: Sequence[int]) -> tuple[slice | int, ...]:
+    """The index of a vector's words."""
+    index: list[slice | int] = [slice(None), *vector]
+    return tuple(index)
+
+
+def _along(axis: int, first: int, last: int) -> tuple[slice, ...]:
+    """An index of part of an axis."""
+    return (*(slice(None),) * axis, slice(first, last))
 
 
 class ElementAssignment:

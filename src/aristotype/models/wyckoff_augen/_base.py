@@ -7,7 +7,6 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from functools import partial
-from itertools import count
 from typing import Any, Self
 
 import numpy as np
@@ -34,7 +33,8 @@ from aristotype.models.wyckoff_augen._tries import Tries
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 FAMILY = "wyckoff-augen"
-_ROWS_A_BLOCK, _COMPLETED_A_BLOCK = 32, 4
+_FIRST_BLOCK, _LARGEST_BLOCK = 4, 32
+"""Rows; each block has twice as many as the one before: the first crystals come soon, many are drawn together."""
 """Rows that are drawn together. A row depends on its number and the seed, but in the last bits of single precision on
 its block too, and a chain makes more of these: other sizes are other crystals here and there."""
 _ATTEMPT = 1 << 48  # attempts of a row draw from streams this far apart
@@ -156,17 +156,19 @@ class AugenModel(CountedModel, ABC):
         # What cannot be is refused before anything is drawn.
         if conditions is not None and conditions.partial_crystal is not None:
             completion = self.completion(conditions)
-            return self._blocks(partial(completion.draw, seed), _COMPLETED_A_BLOCK, score)
+            return self._blocks(partial(completion.draw, seed), _FIRST_BLOCK, score)
         spaces = Spaces(self, conditions)
 
         def draw(rows: Ints) -> CrystalTable:
             return self._without_overlaps(*spaces.draw(seed, rows), seed, rows, spaces.limits)
 
-        return self._blocks(draw, _ROWS_A_BLOCK, score)
+        return self._blocks(draw, _LARGEST_BLOCK, score)
 
-    def _blocks(self, draw: Callable[[Ints], CrystalTable], size: int, score: bool) -> Iterator[CrystalTable]:
-        for start in count(0, size):
+    def _blocks(self, draw: Callable[[Ints], CrystalTable], most: int, score: bool) -> Iterator[CrystalTable]:
+        start, size = 0, _FIRST_BLOCK
+        while True:
             table = draw(np.arange(start, start + size))
+            start, size = start + size, min(2 * size, most)
             table = table.with_columns(
                 {"model": pa.array([self.name] * len(table)), "log_prob": pa.array([None] * len(table), pa.float64())}
             )

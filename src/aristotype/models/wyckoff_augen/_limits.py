@@ -10,8 +10,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import cache
-from math import prod
+from functools import lru_cache
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
@@ -21,7 +20,9 @@ from aristotype.errors import InputError
 from aristotype.models.blocks import (
     ElementAssignment,
     FormulaTarget,
+    Words,
     fewest_atoms,
+    is_in,
     primitive_multiplicities,
     without_freedom,
 )
@@ -35,8 +36,8 @@ Site = tuple[int, int]
 """A letter and an element, an index in the vocabulary."""
 MOST_ATOMS = 40
 """Atoms of the primitive cell up to which multiples of a formula are tried where no limit is given."""
-MOST_CELLS = 1_000_000_000
-"""Entries of the tables of a formula, a byte each, for all its multiples, groups and positions."""
+MOST_BYTES = 1_000_000_000
+"""Of the tables of a formula, for all its multiples, groups and positions."""
 _NO_LIMIT = 1 << 30
 _NEVER = 1 << 20  # atoms of a position that is taken
 
@@ -155,7 +156,7 @@ class FormulaLimit:
         self._known = Counter(wanted)
         found = {n: _target(number, tuple(n * c for c in formula), sites, exact, self._taken) for n in units}
         self._targets = {count: target for count, target in found.items() if self._starts(target)}
-        self._tables: dict[tuple[int, int, int], Flags] = {}
+        self._tables: dict[tuple[int, int, int], Words] = {}
 
     @property
     def feasible(self) -> bool:
@@ -176,7 +177,7 @@ class FormulaLimit:
         own = placed[self.elements] + self._counts(missing)
         for count, target in self._targets.items():
             rest = np.array(target.counts) - own
-            if left >= 0 and (rest >= 0).all() and self._after(count, letter, lowest)[(*rest, left)]:
+            if left >= 0 and (rest >= 0).all() and is_in(self._after(count, letter, lowest), rest.tolist(), left):
                 return True
         return False
 
@@ -197,20 +198,15 @@ class FormulaLimit:
     def _starts(self, target: FormulaTarget) -> bool:
         rest = np.array(target.counts) - self._counts(list(self.wanted))
         left = self.sites - len(self.wanted)
-        return left >= 0 and bool((rest >= 0).all()) and bool(target.completable[0][(*rest, left)])
+        return left >= 0 and bool((rest >= 0).all()) and target.makes_up(0, rest.tolist(), left)
 
-    def _after(self, units: int, letter: int, lowest: int) -> Flags:
+    def _after(self, units: int, letter: int, lowest: int) -> Words:
         """What can be made up by sites on a letter of elements from `lowest` on, and on later letters."""
         key = (units, letter, lowest)
         if key not in self._tables:
             target = self._targets[units]
             table = target.completable[letter + 1]
-            while not self._fixed[letter]:
-                grown = table | _one_more(table, self._atoms[letter], lowest, target.elements)
-                if (grown == table).all():
-                    break
-                table = grown
-            self._tables[key] = table
+            self._tables[key] = table if self._fixed[letter] else target.repeated(table, letter, lowest)
         return self._tables[key]
 
 
@@ -262,23 +258,18 @@ class TemplateLimit:
         return len(sites) == len(self.letters)
 
 
-@cache
 def _target(number: int, counts: tuple[int, ...], sites: int, exact: bool, taken: frozenset[int]) -> FormulaTarget:
     """Positions of a group without those that are taken."""
     atoms = tuple(_NEVER if w in taken else count for w, count in enumerate(primitive_multiplicities(number)))
-    return FormulaTarget(counts, atoms, without_freedom(number), sites, at_most=not exact)
+    return _target_of(counts, atoms, without_freedom(number), sites, exact)
 
 
-def _one_more(table: Flags, atoms: int, lowest: int, elements: int) -> Flags:
-    """Vectors that one more site of `atoms` atoms of an element from `lowest` on leads to."""
-    out = np.zeros_like(table)
-    for axis in range(lowest, elements):
-        if atoms < table.shape[axis]:
-            source = [slice(None)] * elements + [slice(0, -1)]
-            target = [slice(None)] * elements + [slice(1, None)]
-            source[axis], target[axis] = slice(0, table.shape[axis] - atoms), slice(atoms, None)
-            out[tuple(target)] |= table[tuple(source)]
-    return out
+@lru_cache(maxsize=4096)
+def _target_of(
+    counts: tuple[int, ...], atoms: tuple[int, ...], fixed: tuple[bool, ...], sites: int, exact: bool
+) -> FormulaTarget:
+    """The same for all groups with such positions."""
+    return FormulaTarget(counts, atoms, fixed, sites, at_most=not exact)
 
 
 def limit_of(
@@ -332,18 +323,20 @@ def check_size(conditions: Conditions, numbers: Iterable[int], max_sites: int) -
     """Refuses a formula whose tables would not fit into memory.
 
     Raises:
-        InputError: they have more than `MOST_CELLS` entries in the groups of these numbers together.
+        InputError: they take more than `MOST_BYTES` in the groups of these numbers together.
     """
     if conditions.formula is None or conditions.template is not None:
         return
     counts = tuple(count for _, count in conditions.formula)
     units = formula_units(conditions, counts)
     sites = conditions.num_sites or max_sites
-    positions = sum(len(primitive_multiplicities(number)) + 1 for number in numbers)
-    cells = positions * (sites + 1) * sum(prod(n * count + 1 for count in counts) for n in units)
-    if cells > MOST_CELLS:
+    # Groups with like positions share their tables.
+    kinds = {(primitive_multiplicities(number), without_freedom(number)) for number in numbers}
+    positions = sum(len(atoms) + 1 for atoms, _ in kinds)
+    size = positions * sum(FormulaTarget.table_bytes([n * count for count in counts], sites) for n in units)
+    if size > MOST_BYTES:
         raise InputError(
-            f"the formula with up to {units[-1]} formula units has {cells:,} partial compositions in these space "
-            f"groups, over {MOST_CELLS:,}; ask for fewer formula units or atoms, for fewer space groups, or for a "
+            f"the tables of the formula with up to {units[-1]} formula units take {size:,} bytes in these space "
+            f"groups, over {MOST_BYTES:,}; ask for fewer formula units or atoms, for fewer space groups, or for a "
             "simpler formula"
         )

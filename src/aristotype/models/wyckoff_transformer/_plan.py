@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
-from math import prod
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,7 +24,7 @@ from aristotype.models.wyckoff_transformer._partial import Images, Known, groupe
 from aristotype.models.wyckoff_transformer._rules import ElementRule, FormulaRule, OpenRule
 from aristotype.models.wyckoff_transformer._writer import STOP
 
-_MOST_CELLS = 4_000_000  # a byte each, for every letter of a group: about 100 MB
+_MOST_BYTES = 4_000_000  # for a letter of a group: about 100 MB for all of them
 
 
 class Plan:
@@ -136,10 +135,10 @@ class Plan:
         if self.formula and self.formula_units():
             units = self.formula_units()[-1]
             bounded = sites is not None or units * sum(self.formula) > most
-            cells = prod(units * count + 1 for count in self.formula) * (most + 1 if bounded else 1)
-            if cells > _MOST_CELLS:
+            size = FormulaTarget.table_bytes([units * count for count in self.formula], most if bounded else None)
+            if size > _MOST_BYTES:
                 raise InputError(
-                    f"the formula with {units} formula units has {cells} partial compositions, over {_MOST_CELLS}; "
+                    f"a table of the formula with {units} formula units takes {size:,} bytes, over {_MOST_BYTES:,}; "
                     "ask for fewer formula units, fewer atoms or a simpler formula"
                 )
 

@@ -27,7 +27,7 @@ def model():
 def small_blocks():
     """A model always draws whole blocks."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("aristotype.models.wyckoff_augen._base._COMPLETED_A_BLOCK", 2)
+        patch.setattr("aristotype.models.wyckoff_augen._base._FIRST_BLOCK", 2)
         yield
 
 
