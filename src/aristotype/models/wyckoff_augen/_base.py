@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
 from typing import Any, Self
@@ -23,7 +23,6 @@ from aristotype.models._targets import meets_targets
 from aristotype.models.wyckoff_augen._candidates import KnownSites
 from aristotype.models.wyckoff_augen._complete import Completion
 from aristotype.models.wyckoff_augen._drawing import Asked, Drawing
-from aristotype.models.wyckoff_augen._limits import Limit
 from aristotype.models.wyckoff_augen._score import by_crystal, sequences_of
 from aristotype.models.wyckoff_augen._sequences import Descriptions, Orders
 from aristotype.models.wyckoff_augen._space import SpaceNetwork
@@ -160,7 +159,7 @@ class AugenModel(CountedModel, ABC):
         spaces = Spaces(self, conditions)
 
         def draw(rows: Ints) -> CrystalTable:
-            return self._without_overlaps(*spaces.draw(seed, rows), seed, rows, spaces.limits)
+            return self._without_overlaps(spaces, seed, rows)
 
         return self._blocks(draw, _LARGEST_BLOCK, score)
 
@@ -174,16 +173,21 @@ class AugenModel(CountedModel, ABC):
             )
             yield self.scored(table) if score else table
 
-    def _without_overlaps(
-        self, group: Ints, space: NDArray[np.bool_], seed: int, rows: Ints, limits: Mapping[int, Limit]
-    ) -> CrystalTable:
-        """`draw`, up to `tries.crystals` times where atoms overlap, as the column `crystal_draws` tells."""
+    def _without_overlaps(self, spaces: Spaces, seed: int, rows: Ints) -> CrystalTable:
+        """`draw`, up to `tries.crystals` times where atoms overlap, as the column `crystal_draws` tells.
+
+        Group and elements are those of the first draw.
+        """
+        group, space = spaces.draw(seed, rows)
         parts, places, left = [], [], np.arange(len(rows))
         sites, draws = np.zeros(len(rows), np.int64), np.zeros(len(rows), np.int64)
         for attempt in range(self.tries.crystals):
             last = attempt + 1 == self.tries.crystals
             streams = rows[left] + attempt * _ATTEMPT
-            table = self.draw(Asked(group[left], space[left], seed, streams, limits, gives_up=not last))
+            others = None if attempt else partial(spaces.draw, seed)
+            asked = Asked(group[left], space[left], seed, streams, spaces.limits, gives_up=not last, others=others)
+            table = self.draw(asked)
+            group[left], space[left] = table.space_group, self.members(table.genes())
             sites[left] += table.column("site_draws").to_numpy()
             draws[left] += 1
             done = np.flatnonzero((table.column("closest").to_numpy() >= self.tries.closest) | last)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -41,6 +41,8 @@ class Asked(NamedTuple):
     rows: Ints  # (n,) numbers of random streams
     limits: Mapping[int, Limit]  # what is asked for besides, by space group
     gives_up: bool = False  # whether a crystal may end where it is known that its atoms are too close
+    # Draws groups and spaces of further candidates for rows (m,), where limits are kept by weight; None: the same ones.
+    others: Callable[[Ints], tuple[Ints, Flags]] | None = None
 
 
 class Drawing(ABC):
@@ -49,6 +51,7 @@ class Drawing(ABC):
     boxes: CellBoxes
 
     def __init__(self, model: AugenModel, asked: Asked) -> None:
+        self.model, self.others = model, asked.others
         self.gives_up, self.limits, self.tries = asked.gives_up, asked.limits, model.tries
         self.group, self.space, self.seed, self.rows = asked.group, asked.space, asked.seed, asked.rows
         self.config: Any = model.config

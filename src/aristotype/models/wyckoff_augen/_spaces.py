@@ -14,6 +14,7 @@ from aristotype.errors import InfeasibleConditionsError, InputError
 from aristotype.models.blocks import choose, uniforms
 from aristotype.models.wyckoff_augen._atoms import primitive_atoms
 from aristotype.models.wyckoff_augen._limits import FormulaLimit, Limit, SizeLimit, TemplateLimit, check_size, limit_of
+from aristotype.models.wyckoff_augen._weighing import CANDIDATES, STRIDE, choice, first_is_taken, more_streams
 from aristotype.symmetry import NUM_GROUPS
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 Flags = NDArray[np.bool_]
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
-_FIRST, _SPACE = 40, 128
+_FIRST, _CHOSEN, _SPACE = 40, 44, 128
 """Purposes of random numbers; that of an element is `_SPACE` and its place."""
 
 
@@ -31,7 +32,8 @@ class Spaces:
     """Groups and spaces of elements under conditions: p(group, space), one part of it first.
 
     Without conditions either comes first with probability 1/2. Where groups are asked for, the group comes first, from
-    p(group) restricted to them; where elements are asked for and groups are not, the space comes first.
+    p(group) restricted to them; where elements are asked for and groups are not, the space comes first. Several
+    candidates are drawn where conditions leave part of a law (see `_weighing`).
     """
 
     def __init__(self, model: AugenModel, conditions: Conditions | None) -> None:
@@ -151,9 +153,26 @@ class Spaces:
     def _flags(self, numbers: frozenset[int]) -> Flags:
         return np.isin(self.model.config.elements, sorted(numbers))
 
-    @torch.no_grad()
     def draw(self, seed: int, rows: Ints) -> tuple[Ints, Flags]:
-        """Groups (n,) and spaces (n, E) of the rows with these numbers."""
+        """Groups (n,) and spaces (n, E) of the rows with these numbers, in the proportions of the model."""
+        group, space, log_kept = self._candidates(seed, rows)
+        if self.elements_first and (self.required == self.allowed).all():
+            return group, space  # one space; what is left of groups is the same for every candidate
+        random = uniforms(seed, rows, _CHOSEN, CANDIDATES + 1)
+        left = np.flatnonzero(~first_is_taken(log_kept, random))
+        if len(left):
+            more = self._candidates(seed, more_streams(rows[left], STRIDE))
+            every = [
+                np.concatenate([one[left, None], other.reshape(len(left), -1, *other.shape[1:])], axis=1)
+                for one, other in zip((group, space, log_kept), more, strict=True)
+            ]
+            here = np.arange(len(left)), choice(every[2], random[left])
+            group[left], space[left] = every[0][here], every[1][here]
+        return group, space
+
+    @torch.no_grad()
+    def _candidates(self, seed: int, rows: Ints) -> tuple[Ints, Flags, Floats]:
+        """Groups (n,), spaces (n, E), and logs (n,) of the probabilities that the model keeps to what is asked for."""
         random = uniforms(seed, rows, _FIRST, 2)
         first = random[:, 0] < 0.5 if self.elements_first is None else np.full(len(rows), self.elements_first)
         law = self.model.group_probabilities()
@@ -163,29 +182,31 @@ class Spaces:
             log_law = torch.from_numpy(np.log(law)).expand(len(rows), -1)
         uniform = torch.from_numpy(random[:, 1])
         group = np.where(first, 0, choose(log_law, uniform).numpy())
-        space, _ = self._sets(group, seed, rows)
+        space, _, log_kept = self._sets(group, seed, rows)
         given = self.model.space.log_groups(torch.from_numpy(space).to(self._device)).double().cpu()
         possible = self.most[None] >= space.sum(axis=1)[:, None]
         if self.groups is not None:
             possible &= np.isin(np.arange(NUM_GROUPS + 1), self.groups)
         given = given.masked_fill(~torch.from_numpy(possible), -torch.inf)
-        return np.where(first, choose(given, uniform).numpy(), group), space
+        log_kept += np.where(first, torch.logsumexp(given, dim=1).numpy(), 0.0)
+        return np.where(first, choose(given, uniform).numpy(), group), space, log_kept
 
     @torch.no_grad()
     def of_group(self, seed: int, rows: Ints) -> tuple[Flags, Floats]:
         """Spaces (n, E) for the one group that is left, and logs (n,) of the probabilities that they were drawn by."""
         assert self.groups is not None and len(self.groups) == 1
         group = np.full(len(rows), 0 if self.elements_first else self.groups[0])
-        return self._sets(group, seed, rows)
+        return self._sets(group, seed, rows)[:2]
 
-    def _sets(self, group: Ints, seed: int, rows: Ints) -> tuple[Flags, Floats]:
+    def _sets(self, group: Ints, seed: int, rows: Ints) -> tuple[Flags, Floats, Floats]:
         """Sets of elements (n, E), one after another in increasing order; for the group 0 those without a group.
 
         Returns:
-            the sets, and logs (n,) of the probabilities that they were drawn by.
+            the sets, logs (n,) of the probabilities that they were drawn by, and of those that the model keeps to what
+            is asked for.
         """
         n, size = len(rows), len(self.allowed)
-        log_law = np.zeros(n)
+        log_law, log_kept = np.zeros(n), np.zeros(n)
         chosen = np.zeros((n, size), bool)
         going = np.arange(n)
         numbers = np.arange(size)
@@ -204,14 +225,16 @@ class Spaces:
             room = np.where(group[going] > 0, self.most[group[going]], self.most[1:].max()) - step
             possible &= (waiting | (waiting.sum(axis=1) < room)[:, None]) & (room > 0)[:, None]
             mask = torch.from_numpy(np.column_stack([possible, end]))
-            law = torch.log_softmax(log_steps.double().masked_fill(~mask, -torch.inf), dim=1)
+            left = log_steps.double().masked_fill(~mask, -torch.inf)
+            log_kept[going] += torch.logsumexp(left, dim=1).numpy()
+            law = torch.log_softmax(left, dim=1)
             uniform = torch.from_numpy(uniforms(seed, rows[going], _SPACE + step, 1)[:, 0])
             following = choose(law, uniform).numpy()
             log_law[going] += law.numpy()[np.arange(len(going)), following]
             more = following < size
             chosen[going[more], following[more]] = True
             going = going[more]
-        return chosen, log_law
+        return chosen, log_law, log_kept
 
 
 def _names(elements: Iterable[int]) -> str:

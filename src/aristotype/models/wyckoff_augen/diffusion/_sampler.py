@@ -20,6 +20,7 @@ from aristotype.models.wyckoff_augen._drawing import SITE, Asked, Drawing
 from aristotype.models.wyckoff_augen._rules import STOP, Written, start
 from aristotype.models.wyckoff_augen._sequences import in_cell, in_shapes, smallest
 from aristotype.models.wyckoff_augen._surroundings import Surroundings
+from aristotype.models.wyckoff_augen._weighing import CANDIDATES, choice, first_is_taken, more_streams
 from aristotype.models.wyckoff_augen.diffusion import _sequence_network as sequence
 from aristotype.models.wyckoff_augen.diffusion._chain import Held, draw_free
 from aristotype.models.wyckoff_augen.diffusion._frames import frame_of, joined
@@ -32,12 +33,15 @@ if TYPE_CHECKING:
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
-_CHAIN = 1 << 20
-"""Purpose of the random numbers of a chain; a step's is that and its place in all draws."""
+_CHOSEN, _CHAIN = 45, 1 << 20
+"""Purposes of random numbers: which candidate is taken; of a chain, a step's is that and its place in all draws."""
+_STRIDE = 1 << 43  # candidates of a row draw from streams this far apart
 
 
 class DiffusionDrawing(Drawing):
     """Crystals of given groups and spaces of elements."""
+
+    model: WyckoffAugen
 
     def __init__(self, model: WyckoffAugen, asked: Asked) -> None:
         """See `Drawing`; with `gives_up` a crystal whose cell has no room for its atoms has no coordinates."""
@@ -55,7 +59,17 @@ class DiffusionDrawing(Drawing):
         self.move(np.arange(len(self.group)))
 
     def write(self) -> None:
-        """Draws letters, elements and cells."""
+        """Draws letters and elements, those that limits leave in the proportions of the model, and cells."""
+        self.write_sites()
+        if self.limits:
+            self._weigh()
+        sites = (self.letters >= 0).sum(axis=1)
+        for length in np.unique(sites).tolist():
+            rows = np.flatnonzero(sites == length)
+            self.put_cells(rows, self.network.cell.law(self._there(rows, length)))
+
+    def write_sites(self) -> None:
+        """Draws letters and elements."""
         rows = np.arange(len(self.group))
         at = start(self.group, self.space, self.config.max_sites)
         self._tell(0, rows, at)
@@ -64,8 +78,28 @@ class DiffusionDrawing(Drawing):
             at, rows = self._site(site, at, rows)
             site += 1
 
+    def _weigh(self) -> None:
+        """Puts one of several candidates in place of what is written of each row (see `_weighing`)."""
+        random = uniforms(self.seed, self.rows, _CHOSEN, CANDIDATES + 1)
+        left = np.flatnonzero(~first_is_taken(self.log_weight, random))
+        if not len(left):
+            return
+        streams = more_streams(self.rows[left], _STRIDE)
+        if self.others is None:
+            again = np.repeat(left, CANDIDATES - 1)
+            group, space = self.group[again], self.space[again]
+        else:
+            group, space = self.others(streams)
+        more = DiffusionDrawing(self.model, Asked(group, space, self.seed, streams, self.limits))
+        more.write_sites()
+        log_kept = np.column_stack([self.log_weight[left], more.log_weight.reshape(len(left), -1)])
+        place = choice(log_kept, random[left]) - 1
+        rows, taken = left[place >= 0], (np.arange(len(left)) * (CANDIDATES - 1) + place)[place >= 0]
+        for name in ("group", "space", "letters", "elements", "atoms", "told", "log_weight"):
+            getattr(self, name)[rows] = getattr(more, name)[taken]
+
     def _site(self, site: int, at: Written, rows: Ints) -> tuple[Written, Ints]:
-        """Draws letter and element of one site of the rows that go on, and cells of the others.
+        """Draws letter and element of one site of the rows that go on.
 
         Returns:
             where those that go on stand, and which they are.
@@ -81,8 +115,6 @@ class DiffusionDrawing(Drawing):
         letters = choose(self.left_of(law, narrow[0], rows), uniform[:, 0])
         keep = letters != STOP
         more = keep.cpu().numpy()
-        if not more.all():
-            self.put_cells(rows[~more], self.network.cell.law(self._there(rows[~more], site)))
         at, rows = at.take(more), rows[more]
         if not len(rows):
             return at, rows
