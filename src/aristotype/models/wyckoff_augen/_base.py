@@ -187,7 +187,7 @@ class AugenModel(CountedModel, ABC):
             others = None if attempt else partial(spaces.draw, seed)
             asked = Asked(group[left], space[left], seed, streams, spaces.limits, gives_up=not last, others=others)
             table = self.draw(asked)
-            group[left], space[left] = table.space_group, self.members(table.genes())
+            group[left], space[left] = asked.group, asked.space
             sites[left] += table.column("site_draws").to_numpy()
             draws[left] += 1
             done = np.flatnonzero((table.column("closest").to_numpy() >= self.tries.closest) | last)

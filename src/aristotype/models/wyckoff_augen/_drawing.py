@@ -33,7 +33,7 @@ CELL, SITE = 41, 1024
 
 
 class Asked(NamedTuple):
-    """n crystals that are to be drawn."""
+    """n crystals that are to be drawn; group and space become those of another candidate where that is taken."""
 
     group: Ints  # (n,)
     space: Flags  # (n, E) elements that have to come
