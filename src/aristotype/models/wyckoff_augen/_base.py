@@ -33,7 +33,7 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 FAMILY = "wyckoff-augen"
 _FIRST_BLOCK, _LARGEST_BLOCK = 4, 32
-"""Rows; each block has twice as many as the one before: the first crystals come soon, many are drawn together."""
+"""Rows; every block doubles how many there are: the first crystals come soon, many are drawn together."""
 """Rows that are drawn together. A row depends on its number and the seed, but in the last bits of single precision on
 its block too, and a chain makes more of these: other sizes are other crystals here and there."""
 _ATTEMPT = 1 << 48  # attempts of a row draw from streams this far apart
@@ -167,7 +167,8 @@ class AugenModel(CountedModel, ABC):
         start, size = 0, _FIRST_BLOCK
         while True:
             table = draw(np.arange(start, start + size))
-            start, size = start + size, min(2 * size, most)
+            start += size
+            size = min(start, most)
             table = table.with_columns(
                 {"model": pa.array([self.name] * len(table)), "log_prob": pa.array([None] * len(table), pa.float64())}
             )

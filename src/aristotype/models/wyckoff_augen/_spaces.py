@@ -14,7 +14,7 @@ from aristotype.errors import InfeasibleConditionsError, InputError
 from aristotype.models.blocks import choose, uniforms
 from aristotype.models.wyckoff_augen._atoms import primitive_atoms
 from aristotype.models.wyckoff_augen._limits import FormulaLimit, Limit, SizeLimit, TemplateLimit, check_size, limit_of
-from aristotype.models.wyckoff_augen._weighing import CANDIDATES, STRIDE, choice, first_is_taken, more_streams
+from aristotype.models.wyckoff_augen._weighing import CANDIDATES, streams, weighed
 from aristotype.symmetry import NUM_GROUPS
 
 if TYPE_CHECKING:
@@ -26,6 +26,7 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 _FIRST, _CHOSEN, _SPACE = 40, 44, 128
 """Purposes of random numbers; that of an element is `_SPACE` and its place."""
+_STRIDE = 1 << 38  # candidates of a row draw from streams this far apart
 
 
 class Spaces:
@@ -159,15 +160,11 @@ class Spaces:
         if self.elements_first and (self.required == self.allowed).all():
             return group, space  # one space; what is left of groups is the same for every candidate
         random = uniforms(seed, rows, _CHOSEN, CANDIDATES + 1)
-        left = np.flatnonzero(~first_is_taken(log_kept, random))
-        if len(left):
-            more = self._candidates(seed, more_streams(rows[left], STRIDE))
-            every = [
-                np.concatenate([one[left, None], other.reshape(len(left), -1, *other.shape[1:])], axis=1)
-                for one, other in zip((group, space, log_kept), more, strict=True)
-            ]
-            here = np.arange(len(left)), choice(every[2], random[left])
-            group[left], space[left] = every[0][here], every[1][here]
+
+        def more(left: Ints, places: Ints) -> tuple[Ints, Flags, Floats]:
+            return self._candidates(seed, streams(rows[left], places, _STRIDE))
+
+        group, space, _ = weighed(random, (group, space, log_kept), more)
         return group, space
 
     @torch.no_grad()

@@ -109,22 +109,31 @@ def test_conditions_keep_the_proportions_of_the_model(model, name, monkeypatch):
     assert apart(keys(wanted, coarse), keys(weighed, coarse)) < 1.6
     # The test would tell: what the masks alone draw is far from it.
     for module in (_spaces, _sampler):
-        monkeypatch.setattr(module, "first_is_taken", lambda log_kept, random: np.ones(len(log_kept), bool))
+        monkeypatch.setattr(module, "weighed", lambda random, first, more: list(first))
     assert apart(keys(wanted, coarse), keys(drawn(model, {**base, **more}, WEIGHED), coarse)) > 2.0
 
 
 def test_the_first_that_is_taken_is_chosen_and_else_one_by_weight():
-    n = 20_000
-    rng = np.random.default_rng(0)
-    kept = np.full((n, _weighing.CANDIDATES), 1e-9)
-    kept[:, 3], kept[:, 5] = 3e-9, 0.5
-    random = rng.random((n, _weighing.CANDIDATES + 1))
-    found = _weighing.choice(np.log(kept), random)
-    assert (found == 5).all()  # taken, or by far the heaviest
-    kept[:, 5] = 1e-9
-    share = np.bincount(_weighing.choice(np.log(kept), random), minlength=_weighing.CANDIDATES) / n
-    expected = kept[0] / kept[0].sum()
+    n, count = 20_000, _weighing.CANDIDATES
+    random = np.random.default_rng(0).random((n, count + 1))
+    kept = np.full(count, 1e-9)
+    kept[3], kept[5] = 3e-9, 0.5
+    asked = []
+
+    def chosen() -> np.ndarray:
+        asked.clear()
+
+        def more(rows, places):
+            asked.append((len(rows), len(places)))
+            return [np.tile(places, len(rows)), np.log(np.tile(kept[places], len(rows)))]
+
+        return _weighing.weighed(random, [np.zeros(n, int), np.full(n, np.log(kept[0]))], more)[0]
+
+    assert (chosen() == 5).all()  # taken, or by far the heaviest
+    assert asked[0] == (n, 3) and 0 < asked[-1][0] < 0.6 * n  # those that are taken draw no more
+    kept[5] = 1e-9
+    share = np.bincount(chosen(), minlength=count) / n
+    expected = kept / kept.sum()
     assert np.abs(share - expected).max() < 5 * np.sqrt(expected.max() / n)
-    kept[:, 0] = 1.0
-    assert _weighing.first_is_taken(np.log(kept[:, 0]), random).all()
-    assert (_weighing.choice(np.log(kept), random) == 0).all()
+    kept[0] = 1.0
+    assert (chosen() == 0).all() and not asked

@@ -6,7 +6,7 @@ a bounded number of times; what is furthest apart is kept. Scores are those of t
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -20,7 +20,7 @@ from aristotype.models.wyckoff_augen._drawing import SITE, Asked, Drawing
 from aristotype.models.wyckoff_augen._rules import STOP, Written, start
 from aristotype.models.wyckoff_augen._sequences import in_cell, in_shapes, smallest
 from aristotype.models.wyckoff_augen._surroundings import Surroundings
-from aristotype.models.wyckoff_augen._weighing import CANDIDATES, choice, first_is_taken, more_streams
+from aristotype.models.wyckoff_augen._weighing import CANDIDATES, streams, weighed
 from aristotype.models.wyckoff_augen.diffusion import _sequence_network as sequence
 from aristotype.models.wyckoff_augen.diffusion._chain import Held, draw_free
 from aristotype.models.wyckoff_augen.diffusion._frames import frame_of, joined
@@ -35,6 +35,7 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 _CHOSEN, _CHAIN = 45, 1 << 20
 """Purposes of random numbers: which candidate is taken; of a chain, a step's is that and its place in all draws."""
+_WRITTEN = ("group", "space", "letters", "elements", "atoms", "told", "log_weight")
 _STRIDE = 1 << 43  # candidates of a row draw from streams this far apart
 
 
@@ -81,22 +82,20 @@ class DiffusionDrawing(Drawing):
     def _weigh(self) -> None:
         """Puts one of several candidates in place of what is written of each row (see `_weighing`)."""
         random = uniforms(self.seed, self.rows, _CHOSEN, CANDIDATES + 1)
-        left = np.flatnonzero(~first_is_taken(self.log_weight, random))
-        if not len(left):
-            return
-        streams = more_streams(self.rows[left], _STRIDE)
-        if self.others is None:
-            again = np.repeat(left, CANDIDATES - 1)
-            group, space = self.group[again], self.space[again]
-        else:
-            group, space = self.others(streams)
-        more = DiffusionDrawing(self.model, Asked(group, space, self.seed, streams, self.limits))
-        more.write_sites()
-        log_kept = np.column_stack([self.log_weight[left], more.log_weight.reshape(len(left), -1)])
-        place = choice(log_kept, random[left]) - 1
-        rows, taken = left[place >= 0], (np.arange(len(left)) * (CANDIDATES - 1) + place)[place >= 0]
-        for name in ("group", "space", "letters", "elements", "atoms", "told", "log_weight"):
-            getattr(self, name)[rows] = getattr(more, name)[taken]
+
+        def more(left: Ints, places: Ints) -> list[NDArray[Any]]:
+            numbers = streams(self.rows[left], places, _STRIDE)
+            if self.others is None:
+                again = np.repeat(left, len(places))
+                group, space = self.group[again], self.space[again]
+            else:
+                group, space = self.others(numbers)
+            drawing = DiffusionDrawing(self.model, Asked(group, space, self.seed, numbers, self.limits))
+            drawing.write_sites()
+            return [getattr(drawing, name) for name in _WRITTEN]
+
+        for name, chosen in zip(_WRITTEN, weighed(random, [getattr(self, n) for n in _WRITTEN], more), strict=True):
+            getattr(self, name)[:] = chosen
 
     def _site(self, site: int, at: Written, rows: Ints) -> tuple[Written, Ints]:
         """Draws letter and element of one site of the rows that go on.
