@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from benchmarks.augen import augen_nll, augen_speed, augen_table
+from benchmarks.augen_formulas import augen_formulas
 from benchmarks.augen_parts import augen_parts
 from benchmarks.baselines import baselines
 from benchmarks.best import best_of
@@ -61,6 +62,7 @@ BENCHMARKS: dict[str, Benchmark] = {
     "augen-nll": augen_nll,
     "augen-table": augen_table,
     "augen-parts": augen_parts,
+    "augen-formulas": augen_formulas,
     "diffusion": diffusion_speed,
     "diffusion-nll": diffusion_nll,
     "diffusion-steps": diffusion_steps,
@@ -121,6 +123,7 @@ ON_REQUEST = frozenset(
         "augen-nll",
         "augen-table",
         "augen-parts",
+        "augen-formulas",
         "diffusion",
         "diffusion-nll",
         "diffusion-steps",

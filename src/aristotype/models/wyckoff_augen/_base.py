@@ -139,10 +139,10 @@ class AugenModel(CountedModel, ABC):
         `crystal_draws` counts candidates, and `closest` leaves out pairs of known sites where the cell is known.
 
         Args:
-            conditions: hard constraints. Letters and elements are those that can still be completed; a formula
-                is met in any number of formula units of up to 40 atoms (one, if it is larger) where no limit is given.
-                A template, and sites that are known without coordinates, are taken by the letters that they are given
-                with.
+            conditions: hard constraints. Letters and elements are those that can still be completed, in the default
+                configuration in the proportions of the model (see `_weighing`). A formula is met in any number of
+                formula units of up to 40 atoms (one, if it is larger) where no limit is given. A template, and sites
+                that are known without coordinates, are taken by the letters that they are given with.
             seed: from 0 to 2^63 - 1.
             score: also compute `log_prob`, which is null otherwise.
 
