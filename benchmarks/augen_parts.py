@@ -69,27 +69,17 @@ def _completed(model: Any, known: Descriptions, seed: int, cells: bool) -> Cryst
     """Known genes with coordinates of the model, and with its cells if those are not kept."""
     import torch
 
-    from aristotype.models.wyckoff_augen._atoms import primitive_atoms
     from aristotype.models.wyckoff_augen._drawing import Asked
-    from aristotype.models.wyckoff_augen._sequences import of_length
-    from aristotype.models.wyckoff_augen.diffusion._batches import sequences_of
     from aristotype.models.wyckoff_augen.diffusion._sampler import DiffusionDrawing
-    from aristotype.models.wyckoff_augen.diffusion._sequence_network import Sequences
 
     genes, rows = known.genes, np.arange(len(known))
-    wide = genes.wyckoffs.shape[1]
-    drawing = DiffusionDrawing(model, Asked(genes.space_group.astype(np.int64), model.members(genes), seed, rows, {}))
-    drawing.letters[:, :wide] = genes.wyckoffs
-    drawing.elements[:, :wide] = model.vocabulary_index[genes.elements]
-    atoms = primitive_atoms(genes.space_group, genes.wyckoffs)
-    drawing.atoms[:, :wide] = np.where(genes.wyckoffs >= 0, atoms, 0)
-    drawing.cell, drawing.lattice = known.cell.copy(), known.lattice.copy()
-    drawing.closest[:] = -np.inf
+    asked = genes.space_group.astype(np.int64), model.members(genes)
+    drawing = DiffusionDrawing(model, Asked(*asked, seed, rows, {}, genes=genes))
     with torch.no_grad():
-        for length in np.unique(genes.num_sites).tolist() if cells else ():
-            some = np.flatnonzero(genes.num_sites == length)
-            written = of_length(known, some), model.vocabulary_index, model.config.elements, model.config.max_sites
-            drawing.put_cells(some, model.network.cell.law(Sequences(**sequences_of(*written))))
+        drawing.write()
+        if not cells:
+            drawing.cell, drawing.lattice = known.cell.copy(), known.lattice.copy()
+        drawing.closest[:] = -np.inf
         drawing.move(rows)
     return drawing.table(rows)
 

@@ -13,9 +13,9 @@ from aristotype.errors import InputError, UnknownNameError
 from aristotype.realize import MinimaConfig, minima
 
 
-@pytest.fixture(scope="module")
-def source() -> GeometrySource:
-    return GeometrySource.of("crystalformer-mp20")
+@pytest.fixture(scope="module", params=["crystalformer-mp20", "augen-mp20"])
+def source(request) -> GeometrySource:
+    return GeometrySource.of(request.param)
 
 
 @pytest.fixture(scope="module")

@@ -25,7 +25,7 @@ SITE_DRAWS = 4
 class GeometrySource:
     """Draws geometries for genes: a `Proposal` that worker processes can be given, because it names its model.
 
-    Genes with elements that the model does not know get none.
+    Genes with elements that the model does not know, or with more sites than it writes, get none.
     """
 
     model: str  # shipped name or checkpoint folder
@@ -45,14 +45,15 @@ class GeometrySource:
         return source
 
     def __call__(self, genes: CrystalTable, *, seed: int) -> CrystalTable:
-        """Crystals for those of the genes whose elements are all known.
+        """Crystals for those of the genes that the model can write.
 
         Raises:
             InputError: the seed is not from 0 to 2^63 - 1.
         """
         model = _loaded(self)
-        elements = genes.genes().elements
-        known = np.isin(elements, [0, *model.config.elements]).all(axis=1)
+        batch = genes.genes()
+        known = np.isin(batch.elements, [0, *model.config.elements]).all(axis=1)
+        known &= batch.num_sites <= getattr(model.config, "max_sites", np.inf)
         found: CrystalTable = model.realize(genes.filter(known), seed=seed)
         return found
 

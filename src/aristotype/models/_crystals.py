@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
 from aristotype.crystal import CrystalTable, GeneBatch
+
+_OWN = ("id", "space_group", "elements", "wyckoffs", "free", "lattice")
 
 
 def crystals_of(
@@ -28,4 +34,25 @@ def crystals_of(
         free=free[rows, order][np.arange(3) < freedom[..., None]],
         lattice=lattice,
         ids=ids,
+    )
+
+
+def with_crystals(table: CrystalTable, made: CrystalTable, columns: Mapping[str, Any]) -> CrystalTable:
+    """The rows of a table as the crystals that were made of its genes, with further columns; its other columns stay."""
+    others = {name: table.column(name) for name in table.columns if name not in _OWN}
+    return made.with_columns({**others, **columns})
+
+
+def streams_of(table: CrystalTable) -> NDArray[np.int64]:
+    """Numbers (n,) below 2^40 of random streams, each by the id and the gene of a row."""
+    genes = table.genes()
+    sites = genes.num_sites.tolist()
+    letters, elements = (
+        [row[:count] for row, count in zip(array.tolist(), sites, strict=True)]
+        for array in (genes.wyckoffs, genes.elements)
+    )
+    stamps = map(str, zip(table.ids, genes.space_group.tolist(), letters, elements, strict=True))
+    return np.array(
+        [int.from_bytes(hashlib.blake2b(stamp.encode(), digest_size=5).digest(), "little") for stamp in stamps],
+        np.int64,
     )

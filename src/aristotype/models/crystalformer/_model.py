@@ -14,7 +14,6 @@ Notable, against the published model (Cao, Luo, Lv and Wang, arXiv:2403.15734), 
 from __future__ import annotations
 
 import copy
-import hashlib
 import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
@@ -28,6 +27,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from aristotype.crystal import CANONICAL_VERSION, Conditions, CrystalTable, Failure, GeneBatch, settings_of
+from aristotype.models._crystals import streams_of
 from aristotype.models._parts import checked_config, first_rows, refuse_unknown_elements, vocabulary_index
 from aristotype.models.blocks import uniforms
 from aristotype.models.crystalformer._complete import complete
@@ -162,12 +162,7 @@ class CrystalFormer(nn.Module):
         Raises:
             InputError: an element outside the vocabulary.
         """
-        genes = table.genes()
-        rows = [
-            int.from_bytes(hashlib.blake2b(stamp.encode(), digest_size=5).digest(), "little")
-            for stamp in map(str, zip(table.ids, genes.space_group.tolist(), *_site_lists(genes), strict=True))
-        ]
-        return self._with_geometry(table, seed, np.array(rows, np.int64))
+        return self._with_geometry(table, seed, streams_of(table))
 
     def _with_geometry(self, table: CrystalTable, seed: int, rows: NDArray[np.int64]) -> CrystalTable:
         """The genes of a table with geometry, in one of their settings each."""
@@ -315,16 +310,6 @@ def _shipped_name(genes: GeneModel) -> str | None:
     from aristotype.models._registry import shipped_models
 
     return genes.name if genes.name in shipped_models() else None
-
-
-def _site_lists(genes: GeneBatch) -> tuple[list[list[int]], list[list[int]]]:
-    """Letters and elements of each gene, without padding."""
-    sites = genes.num_sites.tolist()
-    letters, elements = (
-        [row[:count] for row, count in zip(array.tolist(), sites, strict=True)]
-        for array in (genes.wyckoffs, genes.elements)
-    )
-    return letters, elements
 
 
 def _gene_parts(model: GeneModel, genes: GeneBatch) -> dict[str, NDArray[np.float64]]:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
-from aristotype.models._crystals import crystals_of
+from aristotype.models._crystals import crystals_of, with_crystals
 
 if TYPE_CHECKING:
     from aristotype.crystal import CrystalTable, GeneBatch
@@ -16,13 +16,12 @@ if TYPE_CHECKING:
 def with_geometry(table: CrystalTable, settings: GeneBatch, drawn: Drawn) -> CrystalTable:
     """The rows of a table with geometry, each in the setting that it was drawn in; `id` and other columns stay."""
     made = crystals_of(settings, drawn.free, drawn.lattice, table.ids)
-    own = ("id", "space_group", "elements", "wyckoffs", "free", "lattice")
-    others = {name: table.column(name) for name in table.columns if name not in own}
-    return made.with_columns(
+    return with_crystals(
+        table,
+        made,
         {
-            **others,
             "closest": pa.array(drawn.closest),
             "site_draws": pa.array(drawn.site_draws),
             "crystal_draws": pa.array(drawn.crystal_draws),
-        }
+        },
     )

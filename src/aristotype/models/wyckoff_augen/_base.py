@@ -159,7 +159,7 @@ class AugenModel(CountedModel, ABC):
         spaces = Spaces(self, conditions)
 
         def draw(rows: Ints) -> CrystalTable:
-            return self._without_overlaps(spaces, seed, rows)
+            return self._of_spaces(spaces, seed, rows)
 
         return self._blocks(draw, _LARGEST_BLOCK, score)
 
@@ -174,21 +174,33 @@ class AugenModel(CountedModel, ABC):
             )
             yield self.scored(table) if score else table
 
-    def _without_overlaps(self, spaces: Spaces, seed: int, rows: Ints) -> CrystalTable:
-        """`draw`, up to `tries.crystals` times where atoms overlap, as the column `crystal_draws` tells.
-
-        Group and elements are those of the first draw.
-        """
+    def _of_spaces(self, spaces: Spaces, seed: int, rows: Ints) -> CrystalTable:
+        """Crystals of some random streams; where they are drawn again, group and elements stay."""
         group, space = spaces.draw(seed, rows)
+
+        def draw(left: Ints, streams: Ints, first: bool, last: bool) -> CrystalTable:
+            others = partial(spaces.draw, seed) if first else None
+            asked = Asked(group[left], space[left], seed, streams, spaces.limits, gives_up=not last, others=others)
+            table = self.draw(asked)
+            group[left], space[left] = asked.group, asked.space
+            return table
+
+        ids = [f"{self.name}-{row}" for row in rows.tolist()]
+        return self.without_overlaps(draw, rows).with_columns(id=ids)
+
+    def without_overlaps(self, draw: Callable[[Ints, Ints, bool, bool], CrystalTable], rows: Ints) -> CrystalTable:
+        """What is drawn, up to `tries.crystals` times where atoms overlap, as the column `crystal_draws` tells.
+
+        Args:
+            draw: crystals in some places (m,) of the rows, from the random streams with these numbers (m,), for the
+                first time or not, and for the last or not.
+            rows: (n,) numbers of random streams.
+        """
         parts, places, left = [], [], np.arange(len(rows))
         sites, draws = np.zeros(len(rows), np.int64), np.zeros(len(rows), np.int64)
         for attempt in range(self.tries.crystals):
             last = attempt + 1 == self.tries.crystals
-            streams = rows[left] + attempt * _ATTEMPT
-            others = None if attempt else partial(spaces.draw, seed)
-            asked = Asked(group[left], space[left], seed, streams, spaces.limits, gives_up=not last, others=others)
-            table = self.draw(asked)
-            group[left], space[left] = asked.group, asked.space
+            table = draw(left, rows[left] + attempt * _ATTEMPT, attempt == 0, last)
             sites[left] += table.column("site_draws").to_numpy()
             draws[left] += 1
             done = np.flatnonzero((table.column("closest").to_numpy() >= self.tries.closest) | last)
@@ -198,8 +210,7 @@ class AugenModel(CountedModel, ABC):
             if not len(left):
                 break
         table = CrystalTable.concatenate(parts).take(np.argsort(np.concatenate(places)))
-        ids = [f"{self.name}-{row}" for row in rows.tolist()]
-        return table.with_columns(id=ids, site_draws=sites, crystal_draws=draws)
+        return table.with_columns(site_draws=sites, crystal_draws=draws)
 
     def scored(self, table: CrystalTable) -> CrystalTable:
         """A table of crystals with their `log_prob`."""

@@ -43,6 +43,7 @@ class Asked(NamedTuple):
     gives_up: bool = False  # whether a crystal may end where it is known that its atoms are too close
     # Draws groups and spaces of further candidates for rows (m,), where limits are kept by weight; None: the same ones.
     others: Callable[[Ints], tuple[Ints, Flags]] | None = None
+    genes: GeneBatch | None = None  # letters and elements, where these are given
 
 
 class Drawing(ABC):

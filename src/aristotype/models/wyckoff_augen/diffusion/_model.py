@@ -25,8 +25,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from aristotype.crystal import CrystalTable
+from aristotype.crystal import CrystalTable, Failure, GeneBatch, settings_of
+from aristotype.errors import InputError
+from aristotype.models._crystals import streams_of, with_crystals
 from aristotype.models.wyckoff_augen._calibrate import CalibratedModel
+from aristotype.models.wyckoff_augen._drawing import Asked
 from aristotype.models.wyckoff_augen._score import by_crystal
 from aristotype.models.wyckoff_augen._sequences import Descriptions, Orders, descriptions_of, first_of_each
 from aristotype.models.wyckoff_augen._tries import Tries
@@ -40,6 +43,7 @@ from aristotype.models.wyckoff_augen.diffusion._sequence_network import Sequence
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
+_ROWS = 64
 DRAWS = 2
 """Draws of the coordinates of a crystal, at most, unless `tries` says otherwise; then the crystal is drawn again."""
 
@@ -61,6 +65,46 @@ class WyckoffAugen(CalibratedModel):
         super().__init__(config, train_keys)
         self.network = DiffusionNetwork(config)
         self.tries = Tries(sites=DRAWS)
+
+    def realize(self, table: CrystalTable, *, seed: int, failures: list[Failure] | None = None) -> CrystalTable:
+        """Gives genes of any model a cell and coordinates; every gene gets them.
+
+        A gene is read in the setting with the lowest letters. Columns as those of `stream`; other columns stay.
+
+        Args:
+            table: n genes; a row's geometry depends on its id, its gene and the seed.
+            seed: from 0 to 2^63 - 1.
+            failures: nothing is added to it.
+
+        Raises:
+            InputError: an element outside the vocabulary, more sites than the model writes, or a seed outside its
+                range.
+        """
+        self.eval()
+        genes = table.genes()
+        self.check_vocabulary(genes)
+        most = self.config.max_sites
+        if genes.num_sites.max(initial=0) > most:
+            row = int(genes.num_sites.argmax())
+            raise InputError(
+                f"gene {row} has {genes.num_sites[row]} sites, and this model writes at most {most}; leave it out, or "
+                "take a model of longer crystals"
+            )
+        parts = [self._realized(table[first : first + _ROWS], seed) for first in range(0, max(1, len(table)), _ROWS)]
+        return CrystalTable.concatenate(parts)
+
+    def _realized(self, table: CrystalTable, seed: int) -> CrystalTable:
+        written = _lowest_settings(table.genes())
+        group, space = written.space_group.astype(np.int64), self.members(written)
+
+        def draw(left: Ints, streams: Ints, first: bool, last: bool) -> CrystalTable:
+            del first
+            asked = Asked(group[left], space[left], seed, streams, {}, gives_up=not last, genes=written.take(left))
+            return self.draw(asked)
+
+        made = self.without_overlaps(draw, streams_of(table)).with_columns(id=table.ids)
+        columns = {name: made.column(name) for name in ("closest", "site_draws", "crystal_draws")}
+        return with_crystals(table, made, columns)
 
     def loss(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
         """A bound on the negative log-likelihood in nats of one description a crystal, at one noise each."""
@@ -136,3 +180,11 @@ class WyckoffAugen(CalibratedModel):
     def batches(self, learnt: Descriptions, seed: int) -> Callable[[Ints, float], Batch]:
         """Batches with noise on coordinates."""
         return maker_of_batches(learnt, self.vocabulary_index, self.config, seed)
+
+
+def _lowest_settings(genes: GeneBatch) -> GeneBatch:
+    """The setting of each gene with the lowest letters, and of these the one with the lowest elements."""
+    settings, owner = settings_of(genes)
+    order = np.lexsort((*settings.elements.T[::-1], *settings.wyckoffs.T[::-1], owner))
+    _, first = np.unique(owner[order], return_index=True)
+    return settings.take(order[first])

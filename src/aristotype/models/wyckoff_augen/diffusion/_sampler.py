@@ -29,6 +29,7 @@ from aristotype.symmetry import space_group
 from aristotype.training import to_device
 
 if TYPE_CHECKING:
+    from aristotype.crystal import GeneBatch
     from aristotype.models.wyckoff_augen.diffusion._model import WyckoffAugen
 
 Floats = NDArray[np.float64]
@@ -49,6 +50,7 @@ class DiffusionDrawing(Drawing):
         super().__init__(model, asked)
         self.network, self.boxes = model.network, model.network.cell.head.boxes
         self.ball = ball_volumes()[self.vocabulary]
+        self.genes = asked.genes
         n, most = self.letters.shape
         self.atoms = np.zeros((n, most), np.float32)  # of the primitive cell, by site
         self.told = np.zeros((n, most + 1, sequence.TOLD), np.float32)
@@ -61,7 +63,10 @@ class DiffusionDrawing(Drawing):
 
     def write(self) -> None:
         """Draws letters and elements, those that limits leave in the proportions of the model, and cells."""
-        self.write_sites()
+        if self.genes is None:
+            self.write_sites()
+        else:
+            self._put(self.genes)
         if self.limits:
             self._weigh()
         sites = (self.letters >= 0).sum(axis=1)
@@ -78,6 +83,20 @@ class DiffusionDrawing(Drawing):
         while len(rows):
             at, rows = self._site(site, at, rows)
             site += 1
+
+    def _put(self, genes: GeneBatch) -> None:
+        """Takes letters and elements that are given."""
+        wide = genes.wyckoffs.shape[1]
+        self.letters[:, :wide] = genes.wyckoffs
+        self.elements[:, :wide] = np.where(genes.wyckoffs >= 0, self.model.vocabulary_index[genes.elements], 0)
+        rows = np.arange(len(genes))
+        at = start(self.group, self.space, self.config.max_sites)
+        self._tell(0, rows, at)
+        for site in range(wide):
+            more = self.letters[rows, site] >= 0
+            at, rows = at.take(more), rows[more]
+            at = at.after(self.letters[rows, site], self.elements[rows, site])
+            self._tell(site + 1, rows, at)
 
     def _weigh(self) -> None:
         """Puts one of several candidates in place of what is written of each row (see `_weighing`)."""
