@@ -39,7 +39,7 @@ Source = Annotated[
     typer.Option(
         "--source",
         metavar="MODEL",
-        help="A model of crystals that proposes half of the starts of the search, such as crystalformer-mp20.",
+        help="A model of crystals that proposes half of the starts of the search: crystalformer-mp20 or augen-mp20.",
         show_default=False,
     ),
 ]
