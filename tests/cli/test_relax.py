@@ -10,7 +10,7 @@ import time
 import numpy as np
 import pytest
 
-from aristotype.crystal import CrystalTable, GeneBatch
+from aristotype.crystal import CrystalTable, GeneBatch, gene_keys
 
 EMT = "ase.calculators.emt:EMT"
 
@@ -152,8 +152,27 @@ def test_minima_are_searched_and_the_lowest_kept(invoke, genes, tmp_path):
     assert result.exit_code == 2 and "has no column gene" in " ".join(result.output.split())
     result = invoke("realize", genes, "--known", found, "--out", tmp_path / "none.parquet")
     assert result.exit_code == 2 and "give --minima too" in " ".join(result.output.split())
-    result = invoke("realize", genes, "--source", "crystalformer-mp20", "--out", tmp_path / "none.parquet")
-    assert result.exit_code == 2 and "give --minima too" in " ".join(result.output.split())
+    asked = ["--source", "crystalformer-mp20", "--trials", 2]
+    result = invoke("realize", genes, *asked, "--out", tmp_path / "none.parquet")
+    assert result.exit_code == 2 and "--trials 2 is for the search" in " ".join(result.output.split())
+
+
+@pytest.mark.parametrize("model", ["crystalformer-mp20", "augen-mp20"])
+def test_a_model_of_crystals_draws_the_geometry(invoke, genes, tmp_path, model):
+    few = CrystalTable.read(genes)[:5]
+    unknown = CrystalTable.from_genes(GeneBatch.from_lists([221], [[84]], [[0]]), ["unknown"])
+    CrystalTable.concatenate([few, unknown]).write(tmp_path / "few.parquet")
+    asked = ["realize", tmp_path / "few.parquet", "--source", model, "--seed", 3]
+    result = invoke(*asked, "--out", tmp_path / "one.parquet")
+    assert result.exit_code == 1 and "holds an element that is unknown there" in " ".join(result.output.split())
+    found = CrystalTable.read(tmp_path / "one.parquet")
+    assert found.ids == few.ids and (found.column("closest").to_numpy() > 0.5).all()
+    assert gene_keys(found.genes()).tolist() == gene_keys(few.genes()).tolist()
+    result = invoke(*asked, "--processes", 2, "--out", tmp_path / "two.parquet")
+    assert CrystalTable.read(tmp_path / "two.parquet") == found
+    result = invoke(*asked, "--dry-run", "--out", tmp_path / "none.parquet")
+    assert result.exit_code == 0 and "6 genes to realise" in result.output
+    assert not (tmp_path / "none.parquet").exists()
 
 
 def test_a_model_of_crystals_proposes_starts(invoke, genes, tmp_path):

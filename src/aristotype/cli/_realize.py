@@ -26,6 +26,8 @@ aristotype generate -n 1000 --genes-only --out genes
 
 aristotype realize genes --out crystals.parquet
 
+aristotype realize genes --source augen-mp20 --out crystals.parquet
+
 aristotype realize genes --minima 3 --known mp_20.parquet --processes 2 --out minima.parquet
 
 aristotype realize genes --minima 1 --trials 4 --source crystalformer-mp20 --out crystals.parquet
@@ -46,7 +48,16 @@ def realize(
         Path | None,
         typer.Option("--known", metavar="FILE", help="A table of crystals whose geometry minima may start from."),
     ] = None,
-    source: types.Source = None,
+    source: Annotated[
+        str | None,
+        typer.Option(
+            "--source",
+            metavar="MODEL",
+            help="A model of crystals that draws the geometry (augen-mp20, crystalformer-mp20); with --minima it "
+            "proposes half of the starts.",
+            show_default=False,
+        ),
+    ] = None,
     trials: Annotated[
         int | None, typer.Option("--trials", min=1, help="Starts a gene: 4 a round, or 16 of a search for minima.")
     ] = None,
@@ -57,8 +68,9 @@ def realize(
 ) -> None:
     """Realise genes: a cell and free parameters for each, within its symmetry.
 
-    Without --minima the first geometry without overlaps; with it the best ones by a fitted potential. Geometry that the
-    rows have already is forgotten. What was interrupted goes on where it was when the same command is run again.
+    Without --minima the first geometry without overlaps, or with --source the one that a model of crystals draws; with
+    --minima the best ones by a fitted potential. Geometry that the rows have already is forgotten. What was interrupted
+    goes on where it was when the same command is run again.
     """
     from aristotype.realize import realize_seconds, without_geometry
 
@@ -95,13 +107,15 @@ def _work(
 ) -> Callable[..., tuple[CrystalTable, list[Failure]]]:
     """What is done with a table of genes."""
     from aristotype.discover import GeometrySource
-    from aristotype.realize import MinimaConfig, RealizeConfig, minima_many, realize_many
+    from aristotype.realize import MinimaConfig, RealizeConfig, minima_many, proposed_many, realize_many
 
     given: Any = {} if trials is None else {"trials": trials}
     if minima is None:
-        for option, value in (("--known", known), ("--source", source)):
+        for option, value in (("--known", known), ("--trials", trials if source else None)):
             if value is not None:
-                raise ConfigError(f"{option} {printable(value)} is for the search for minima; give --minima too")
+                raise ConfigError(f"{option} {printable(str(value))} is for the search for minima; give --minima too")
+        if source is not None:
+            return partial(proposed_many, source=GeometrySource.of(source, searched=False), seed=seed)
         return partial(realize_many, seed=seed, config=RealizeConfig(**given))
     crystals = None if known is None else read_whole(known)
     return partial(

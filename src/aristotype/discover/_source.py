@@ -1,4 +1,4 @@
-"""A model of crystals as a source of starting geometries for the search in `realize`."""
+"""A model of crystals as a source of geometries for `realize`, or of starts for its search."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from aristotype.crystal import CrystalTable
 
 SITE_DRAWS = 4
-"""Draws of a site that overlaps, at most: the search looks at many crystals, so that none is drawn again as a whole."""
+"""Draws of a site that overlaps, at most, in a search: it looks at many crystals, so that none is drawn again whole."""
 
 
 @dataclass(frozen=True)
@@ -30,17 +30,22 @@ class GeometrySource:
 
     model: str  # shipped name or checkpoint folder
     sha256: str  # of its configuration, which holds the hash of its weights
+    searched: bool = True  # whether the best of many is searched for; else what overlaps is drawn again as ever
 
     @staticmethod
-    def of(model: str | Path) -> GeometrySource:
+    def of(model: str | Path, *, searched: bool = True) -> GeometrySource:
         """The source of a shipped name or a checkpoint folder.
+
+        Args:
+            model: that name or folder.
+            searched: whether it proposes starts of a search; else each geometry is to be the one of its gene.
 
         Raises:
             UnknownNameError: there is no such model.
             CheckpointError: the checkpoint is damaged.
             InputError: the model gives no geometry to genes of other models.
         """
-        source = GeometrySource(str(model), _digest(str(model)))
+        source = GeometrySource(str(model), _digest(str(model)), searched)
         _loaded(source)
         return source
 
@@ -68,7 +73,7 @@ def _digest(model: str) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else ""
 
 
-@lru_cache(maxsize=2)
+@lru_cache(maxsize=4)
 def _loaded(source: GeometrySource) -> Any:
     from aristotype.models import load
 
@@ -78,5 +83,6 @@ def _loaded(source: GeometrySource) -> Any:
             f"{printable(source.model)} gives no geometry to genes of other models; take one that does, such as "
             "crystalformer-mp20"
         )
-    model.tries = replace(model.tries, sites=SITE_DRAWS, crystals=1)
+    if source.searched:
+        model.tries = replace(model.tries, sites=SITE_DRAWS, crystals=1)
     return model

@@ -50,6 +50,12 @@ FIGURES_OF_GEOMETRY = (
 
 
 @dataclass(frozen=True)
+class _Proposed:
+    seed: int
+    source: Proposal
+
+
+@dataclass(frozen=True)
 class _Settings:
     seed: int
     config: RealizeConfig
@@ -91,6 +97,48 @@ def realize_many(
         identity=["realize", seed, asdict(config)],
         atoms=_ATOMS,
         rows=_ROWS,
+        processes=processes,
+        shards=shards,
+        executor=executor,
+        progress=progress,
+    )
+    return _parted(found)
+
+
+def proposed_many(
+    table: CrystalTable,
+    *,
+    source: Proposal,
+    seed: int,
+    processes: int = 1,
+    shards: Shards | None = None,
+    executor: Executor | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> tuple[CrystalTable, list[Failure]]:
+    """Crystals that a source, for example a model of crystals, makes of genes.
+
+    Args:
+        table: genes, or crystals whose geometry is to be forgotten.
+        source: makes them; it is pickled, and its pickle must say what decides its crystals.
+        seed: of the source.
+        processes: worker processes, one thread each.
+        shards: where finished chunks are kept, so that a run that was stopped goes on where it was.
+        executor: runs the work instead of processes of our own.
+        progress: called with the rows done and all rows.
+
+    Returns:
+        the crystals in order, and the genes that got no geometry with their reasons.
+
+    Raises:
+        AristotypeError: a worker process died; what was finished is kept in the shards.
+    """
+    found = map_table(
+        _proposed_chunk,
+        without_geometry(table),
+        _Proposed(seed, source),
+        identity=["proposed", seed, hashlib.sha256(pickle.dumps(source)).hexdigest()],
+        atoms=_SEARCHED_ATOMS,
+        rows=_SEARCHED_ROWS,
         processes=processes,
         shards=shards,
         executor=executor,
@@ -247,8 +295,21 @@ def _realize_chunk(table: CrystalTable, settings: _Settings) -> CrystalTable:
     """All rows; those without a geometry say why."""
     lost: list[Failure] = []
     found = realize(table, seed=settings.seed, config=settings.config, failures=lost)
-    every = CrystalTable.concatenate([found, table.take([failure.index for failure in lost])])
+    return _with_reasons(table, found, {failure.id: failure.reason for failure in lost})
+
+
+def _proposed_chunk(table: CrystalTable, settings: _Proposed) -> CrystalTable:
+    """The same of a source."""
+    found = settings.source(table, seed=settings.seed)
+    there = set(found.ids)
+    reason = "the source gives it no geometry: it holds an element that is unknown there, or has too many sites"
+    return _with_reasons(table, found, {name: reason for name in table.ids if name not in there})
+
+
+def _with_reasons(table: CrystalTable, found: CrystalTable, reasons: dict[str, str]) -> CrystalTable:
+    """The rows of a table, those that were found as crystals, the others with their reasons."""
+    lost = np.flatnonzero([name in reasons for name in table.ids])
+    every = CrystalTable.concatenate([found, table.take(lost)])
     place = {name: row for row, name in enumerate(every.ids)}
-    reasons = {failure.id: failure.reason for failure in lost}
     every = every.take([place[name] for name in table.ids])
     return every.with_columns({_REASON: pa.array([reasons.get(name) for name in table.ids], pa.string())})

@@ -136,7 +136,9 @@ class FormulaTarget:
         """Whether some reached vector can be completed on letters `lowest` and later."""
         rest = self.completable[lowest][(slice(None), *(slice(None, None, -1),) * self.elements)]
         most = self.num_sites or 0
-        return any(bool((_bit(reached, k) & _bit(rest, most - k)).any()) for k in range(most + 1))
+        here = np.bitwise_or.reduce(reached.reshape(len(reached), -1), axis=1)
+        counts = [k for k in range(most + 1) if _bit(here, k)]
+        return any(bool((_bit(reached, k) & _bit(rest, most - k)).any()) for k in counts)
 
 
 def is_in(sets: Words, vector: Sequence[int], sites: int) -> bool:

@@ -33,9 +33,11 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 FAMILY = "wyckoff-augen"
 _FIRST_BLOCK, _LARGEST_BLOCK = 4, 32
-"""Rows; every block doubles how many there are: the first crystals come soon, many are drawn together."""
-"""Rows that are drawn together. A row depends on its number and the seed, but in the last bits of single precision on
-its block too, and a chain makes more of these: other sizes are other crystals here and there."""
+"""Rows that are drawn together: every block doubles how many there are, so that the first come soon.
+
+A row depends on its number and the seed, but in the last bits of single precision on its block too, and a chain makes
+more of these: other sizes are other crystals here and there.
+"""
 _ATTEMPT = 1 << 48  # attempts of a row draw from streams this far apart
 
 

@@ -86,9 +86,10 @@ class DiffusionDrawing(Drawing):
 
     def _put(self, genes: GeneBatch) -> None:
         """Takes letters and elements that are given."""
-        wide = genes.wyckoffs.shape[1]
-        self.letters[:, :wide] = genes.wyckoffs
-        self.elements[:, :wide] = np.where(genes.wyckoffs >= 0, self.model.vocabulary_index[genes.elements], 0)
+        wide = int(genes.num_sites.max(initial=0))
+        letters, elements = genes.wyckoffs[:, :wide], genes.elements[:, :wide]
+        self.letters[:, :wide] = letters
+        self.elements[:, :wide] = np.where(letters >= 0, self.model.vocabulary_index[elements], 0)
         rows = np.arange(len(genes))
         at = start(self.group, self.space, self.config.max_sites)
         self._tell(0, rows, at)
