@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 
-from aristotype.crystal import CrystalTable, Failure, map_table, pack, unpack
+from aristotype.crystal import CrystalTable, Failure, described_as, map_table, pack, unpack
 from aristotype.realize._config import RealizeConfig
 from aristotype.realize._minima import minima
 from aristotype.realize._minima_config import MinimaConfig
@@ -115,7 +115,7 @@ def proposed_many(
     executor: Executor | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> tuple[CrystalTable, list[Failure]]:
-    """Crystals that a source, for example a model of crystals, makes of genes.
+    """Crystals that a source, for example a model of crystals, makes of genes, with the letters of these.
 
     Args:
         table: genes, or crystals whose geometry is to be forgotten.
@@ -130,6 +130,7 @@ def proposed_many(
         the crystals in order, and the genes that got no geometry with their reasons.
 
     Raises:
+        TableError: the source gives a crystal of another gene.
         AristotypeError: a worker process died; what was finished is kept in the shards.
     """
     found = map_table(
@@ -301,6 +302,8 @@ def _realize_chunk(table: CrystalTable, settings: _Settings) -> CrystalTable:
 def _proposed_chunk(table: CrystalTable, settings: _Proposed) -> CrystalTable:
     """The same of a source."""
     found = settings.source(table, seed=settings.seed)
+    row = {name: row for row, name in enumerate(table.ids)}
+    found = described_as(found, table.genes().take(np.array([row[name] for name in found.ids], np.int64)))
     there = set(found.ids)
     reason = "the source gives it no geometry: it holds an element that is unknown there, or has too many sites"
     return _with_reasons(table, found, {name: reason for name in table.ids if name not in there})
