@@ -24,9 +24,7 @@ def augen_formulas(context: Context) -> Outcome:
     if not isinstance(ours, WyckoffAugen):
         raise Skipped(f"{ours.name} keeps to a formula by masks alone; this is for the family wyckoff-augen")
     table = split(context, "val")
-    genes = table.genes()
-    told = np.isin(genes.elements, (0, *ours.config.elements)).all(axis=1)
-    known = random_rows(table.filter(told & (genes.num_sites <= ours.config.max_sites)), FORMULAS, context.seed).genes()
+    known = random_rows(table.filter(ours.writes(table.genes())), FORMULAS, context.seed).genes()
     ways: dict[str, Callable[[str], GeneBatch]] = {
         f"`{ours.name}`, masks alone": lambda formula: _written(ours, formula, context.seed, weighed=False),
         f"`{ours.name}`": lambda formula: _written(ours, formula, context.seed, weighed=True),
@@ -67,11 +65,8 @@ def _written(ours: Any, formula: str, seed: int, weighed: bool) -> GeneBatch:
     drawing = DiffusionDrawing(ours, Asked(group, space, seed, rows, spaces.limits, others=others))
     with torch.no_grad():
         (drawing.write if weighed else drawing.write_sites)()
-    return GeneBatch(
-        space_group=drawing.group.astype(np.int16),
-        elements=np.where(drawing.letters >= 0, drawing.vocabulary[drawing.elements], 0).astype(np.int8),
-        wyckoffs=drawing.letters.astype(np.int8),
-    )
+    genes: GeneBatch = drawing.written()
+    return genes
 
 
 def _row(name: str, draw: Callable[[str], GeneBatch], known: GeneBatch) -> str:

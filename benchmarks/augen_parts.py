@@ -33,7 +33,8 @@ def augen_parts(context: Context) -> Outcome:
     if not isinstance(model, WyckoffAugen):
         raise Skipped(f"{model.name} draws coordinates site by site; this is for the family wyckoff-augen")
     kept, model.tries = model.tries, Tries.none()
-    known = random_rows(_told(model, split(context, "val")), KNOWN, context.seed)
+    val = split(context, "val")
+    known = random_rows(val.filter(model.writes(val.genes())), KNOWN, context.seed)
     found = first_of_each(descriptions_of(known))
     reference = load_reference("mp_20", novel_against=("train",), compare="test")
     drawn = model.sample(min(DRAWN, context.genes), seed=context.seed, score=False)
@@ -56,13 +57,6 @@ def augen_parts(context: Context) -> Outcome:
     )
     yield Section(title="Parts of WyckoffAUGen", text=f"{note}\n\n{head}" + "\n".join(lines))
     yield Section(title="Overlaps of WyckoffAUGen", text=_overlaps(drawn, known))
-
-
-def _told(model: Any, table: CrystalTable) -> CrystalTable:
-    """The crystals that the model can write."""
-    genes = table.genes()
-    there = np.isin(genes.elements, (0, *model.config.elements)).all(axis=1)
-    return table.filter(there & (genes.num_sites <= model.config.max_sites))
 
 
 def _completed(model: Any, known: Descriptions, seed: int, cells: bool) -> CrystalTable:

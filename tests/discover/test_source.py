@@ -10,7 +10,7 @@ import pytest
 from aristotype.crystal import CrystalTable, GeneBatch, gene_keys
 from aristotype.discover import GeometrySource
 from aristotype.errors import InputError, UnknownNameError
-from aristotype.realize import MinimaConfig, minima
+from aristotype.realize import MinimaConfig, RealizeConfig, minima, realize_many
 
 
 @pytest.fixture(scope="module", params=["crystalformer-mp20", "augen-mp20"])
@@ -46,6 +46,11 @@ def test_the_search_starts_from_it(source, genes):
     assert gene_keys(found.genes()).tolist() == gene_keys(genes.genes()).tolist()
     assert (found.genes().wyckoffs == genes.genes().wyckoffs).all()
     assert np.isfinite(found.column("objective").to_numpy()).all()
+
+
+def test_it_is_given_without_settings_of_another_way(source, genes):
+    with pytest.raises(InputError, match="settings of `realize` are given"):
+        realize_many(genes, seed=0, source=source, config=RealizeConfig())
 
 
 def test_what_is_no_model_of_crystals_is_refused():

@@ -107,7 +107,7 @@ def _work(
 ) -> Callable[..., tuple[CrystalTable, list[Failure]]]:
     """What is done with a table of genes."""
     from aristotype.discover import GeometrySource
-    from aristotype.realize import MinimaConfig, RealizeConfig, minima_many, proposed_many, realize_many
+    from aristotype.realize import MinimaConfig, RealizeConfig, minima_many, realize_many
 
     given: Any = {} if trials is None else {"trials": trials}
     if minima is None:
@@ -115,7 +115,7 @@ def _work(
             if value is not None:
                 raise ConfigError(f"{option} {printable(str(value))} is for the search for minima; give --minima too")
         if source is not None:
-            return partial(proposed_many, source=GeometrySource.of(source, searched=False), seed=seed)
+            return partial(realize_many, source=GeometrySource.of(source, searched=False), seed=seed)
         return partial(realize_many, seed=seed, config=RealizeConfig(**given))
     crystals = None if known is None else read_whole(known)
     return partial(

@@ -7,8 +7,6 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from aristotype._files import printable
 from aristotype.errors import InputError
 
@@ -56,10 +54,7 @@ class GeometrySource:
             InputError: the seed is not from 0 to 2^63 - 1.
         """
         model = _loaded(self)
-        batch = genes.genes()
-        known = np.isin(batch.elements, [0, *model.config.elements]).all(axis=1)
-        known &= batch.num_sites <= getattr(model.config, "max_sites", np.inf)
-        found: CrystalTable = model.realize(genes.filter(known), seed=seed)
+        found: CrystalTable = model.realize(genes.filter(model.writes(genes.genes())), seed=seed)
         return found
 
 
@@ -81,7 +76,7 @@ def _loaded(source: GeometrySource) -> Any:
     if not hasattr(model, "realize"):
         raise InputError(
             f"{printable(source.model)} gives no geometry to genes of other models; take one that does, such as "
-            "crystalformer-mp20"
+            "crystalformer-mp20 or augen-mp20"
         )
     if source.searched:
         model.tries = replace(model.tries, sites=SITE_DRAWS, crystals=1)

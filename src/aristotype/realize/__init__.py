@@ -12,7 +12,6 @@ from aristotype.realize._realize import realize
 from aristotype.realize._realize_many import (
     lowest_of_each,
     minima_many,
-    proposed_many,
     realize_many,
     realize_seconds,
     without_geometry,
@@ -33,7 +32,6 @@ __all__ = [
     "minima",
     "minima_many",
     "priors",
-    "proposed_many",
     "realize",
     "realize_many",
     "realize_seconds",

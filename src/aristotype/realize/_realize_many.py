@@ -14,6 +14,7 @@ import numpy as np
 import pyarrow as pa
 
 from aristotype.crystal import CrystalTable, Failure, described_as, map_table, pack, unpack
+from aristotype.errors import InputError
 from aristotype.realize._config import RealizeConfig
 from aristotype.realize._minima import minima
 from aristotype.realize._minima_config import MinimaConfig
@@ -66,6 +67,7 @@ def realize_many(
     *,
     seed: int,
     config: RealizeConfig | None = None,
+    source: Proposal | None = None,
     processes: int = 1,
     shards: Shards | None = None,
     executor: Executor | None = None,
@@ -77,6 +79,8 @@ def realize_many(
         table: genes, or crystals whose geometry is to be forgotten.
         seed: as for `realize`.
         config: settings.
+        source: draws the geometry in place of `realize`, and it is written with the letters of the genes; it is
+            pickled, and its pickle must say what decides its crystals.
         processes: worker processes, one thread each.
         shards: where finished chunks are kept, so that a run that was stopped goes on where it was.
         executor: runs the work instead of processes of our own.
@@ -86,60 +90,29 @@ def realize_many(
         the crystals in order, and the genes that got no geometry with their reasons.
 
     Raises:
-        AristotypeError: a worker process died; what was finished is kept in the shards.
-    """
-    config = config or RealizeConfig()
-    genes = without_geometry(table)
-    found = map_table(
-        _realize_chunk,
-        genes,
-        _Settings(seed, config),
-        identity=["realize", seed, asdict(config)],
-        atoms=_ATOMS,
-        rows=_ROWS,
-        processes=processes,
-        shards=shards,
-        executor=executor,
-        progress=progress,
-    )
-    return _parted(found)
-
-
-def proposed_many(
-    table: CrystalTable,
-    *,
-    source: Proposal,
-    seed: int,
-    processes: int = 1,
-    shards: Shards | None = None,
-    executor: Executor | None = None,
-    progress: Callable[[int, int], None] | None = None,
-) -> tuple[CrystalTable, list[Failure]]:
-    """Crystals that a source, for example a model of crystals, makes of genes, with the letters of these.
-
-    Args:
-        table: genes, or crystals whose geometry is to be forgotten.
-        source: makes them; it is pickled, and its pickle must say what decides its crystals.
-        seed: of the source.
-        processes: worker processes, one thread each.
-        shards: where finished chunks are kept, so that a run that was stopped goes on where it was.
-        executor: runs the work instead of processes of our own.
-        progress: called with the rows done and all rows.
-
-    Returns:
-        the crystals in order, and the genes that got no geometry with their reasons.
-
-    Raises:
+        InputError: a source is given and settings.
         TableError: the source gives a crystal of another gene.
         AristotypeError: a worker process died; what was finished is kept in the shards.
     """
+    if source is None:
+        config = config or RealizeConfig()
+        work: Any = _realize_chunk
+        settings: Any = _Settings(seed, config)
+        identity = ["realize", seed, asdict(config)]
+        atoms, rows = _ATOMS, _ROWS
+    elif config is not None:
+        raise InputError("a source draws the geometry, and settings of `realize` are given; give one of them")
+    else:
+        work, settings = _proposed_chunk, _Proposed(seed, source)
+        identity = ["proposed", seed, hashlib.sha256(pickle.dumps(source)).hexdigest()]
+        atoms, rows = _SEARCHED_ATOMS, _SEARCHED_ROWS
     found = map_table(
-        _proposed_chunk,
+        work,
         without_geometry(table),
-        _Proposed(seed, source),
-        identity=["proposed", seed, hashlib.sha256(pickle.dumps(source)).hexdigest()],
-        atoms=_SEARCHED_ATOMS,
-        rows=_SEARCHED_ROWS,
+        settings,
+        identity=identity,
+        atoms=atoms,
+        rows=rows,
         processes=processes,
         shards=shards,
         executor=executor,

@@ -151,6 +151,10 @@ class CrystalFormer(nn.Module):
         """
         return first_rows(self.stream(conditions, seed=seed, score=score), n, "crystals")
 
+    def writes(self, genes: GeneBatch) -> NDArray[np.bool_]:
+        """(n,) whether genes have elements of the vocabulary alone."""
+        return np.asarray(np.isin(genes.elements, (0, *self.config.elements)).all(axis=1))
+
     def realize(self, table: CrystalTable, *, seed: int, failures: list[Failure] | None = None) -> CrystalTable:
         """Gives genes of any model a geometry; every gene gets one.
 

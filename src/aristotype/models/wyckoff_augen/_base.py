@@ -177,32 +177,26 @@ class AugenModel(CountedModel, ABC):
             yield self.scored(table) if score else table
 
     def _of_spaces(self, spaces: Spaces, seed: int, rows: Ints) -> CrystalTable:
-        """Crystals of some random streams; where they are drawn again, group and elements stay."""
+        """Crystals of some random streams."""
         group, space = spaces.draw(seed, rows)
+        asked = Asked(group, space, seed, rows, spaces.limits, others=partial(spaces.draw, seed))
+        return self.without_overlaps(asked).with_columns(id=[f"{self.name}-{row}" for row in rows.tolist()])
 
-        def draw(left: Ints, streams: Ints, first: bool, last: bool) -> CrystalTable:
-            others = partial(spaces.draw, seed) if first else None
-            asked = Asked(group[left], space[left], seed, streams, spaces.limits, gives_up=not last, others=others)
-            table = self.draw(asked)
-            group[left], space[left] = asked.group, asked.space
-            return table
+    def without_overlaps(self, asked: Asked) -> CrystalTable:
+        """What is asked for, up to `tries.crystals` times where atoms overlap, as the column `crystal_draws` tells.
 
-        ids = [f"{self.name}-{row}" for row in rows.tolist()]
-        return self.without_overlaps(draw, rows).with_columns(id=ids)
-
-    def without_overlaps(self, draw: Callable[[Ints, Ints, bool, bool], CrystalTable], rows: Ints) -> CrystalTable:
-        """What is drawn, up to `tries.crystals` times where atoms overlap, as the column `crystal_draws` tells.
-
-        Args:
-            draw: crystals in some places (m,) of the rows, from the random streams with these numbers (m,), for the
-                first time or not, and for the last or not.
-            rows: (n,) numbers of random streams.
+        Group and elements are those of the first draw.
         """
+        rows = asked.rows
         parts, places, left = [], [], np.arange(len(rows))
         sites, draws = np.zeros(len(rows), np.int64), np.zeros(len(rows), np.int64)
         for attempt in range(self.tries.crystals):
             last = attempt + 1 == self.tries.crystals
-            table = draw(left, rows[left] + attempt * _ATTEMPT, attempt == 0, last)
+            some = asked.take(left)._replace(
+                rows=rows[left] + attempt * _ATTEMPT, gives_up=not last, others=None if attempt else asked.others
+            )
+            table = self.draw(some)
+            asked.group[left], asked.space[left] = some.group, some.space
             sites[left] += table.column("site_draws").to_numpy()
             draws[left] += 1
             done = np.flatnonzero((table.column("closest").to_numpy() >= self.tries.closest) | last)
@@ -281,6 +275,11 @@ class AugenModel(CountedModel, ABC):
         other = (free + network.log_groups(members).gather(1, group[:, None])[:, 0]).cpu().numpy()
         out: NDArray[np.float64] = np.logaddexp(first + given, other) - np.log(2.0)
         return out
+
+    def writes(self, genes: GeneBatch) -> NDArray[np.bool_]:
+        """(n,) whether genes have elements of the vocabulary alone and no more sites than are written."""
+        there = np.isin(genes.elements, (0, *self.config.elements)).all(axis=1)
+        return np.asarray(there & (genes.num_sites <= self.config.max_sites))
 
     def members(self, genes: GeneBatch) -> NDArray[np.bool_]:
         """(n, E) which elements of the vocabulary are in each gene."""

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from aristotype.crystal import GeneBatch, centring_orders, into_frames, out_of_frames
+from aristotype.crystal import centring_orders, into_frames, out_of_frames
 from aristotype.models.blocks import boxed
 from aristotype.models.wyckoff_augen._drawing import Asked, Drawing
 from aristotype.models.wyckoff_augen._known import Known
@@ -80,12 +80,7 @@ class KnownSites(Drawing):
 
     def candidates(self) -> Candidates:
         """What was drawn as the known sites are described, these exactly as they were given."""
-        here = self.letters >= 0
-        genes = GeneBatch(
-            space_group=self.group.astype(np.int16),
-            elements=np.where(here, self.vocabulary[self.elements], 0).astype(np.int8),
-            wyckoffs=self.letters.astype(np.int8),
-        )
+        genes = self.written()
         shift = np.array([known.shift for known in self.known])
         described, free, lattice = out_of_frames(self.frames, self.which, genes, self.free, self.lattice, shift)
         for row, known in enumerate(self.known):

@@ -45,6 +45,11 @@ class Asked(NamedTuple):
     others: Callable[[Ints], tuple[Ints, Flags]] | None = None
     genes: GeneBatch | None = None  # letters and elements, where these are given
 
+    def take(self, rows: Ints) -> Asked:
+        """Those in some places (m,)."""
+        genes = None if self.genes is None else self.genes.take(rows)
+        return self._replace(group=self.group[rows], space=self.space[rows], rows=self.rows[rows], genes=genes)
+
 
 class Drawing(ABC):
     """Crystals of given groups and spaces of elements."""
@@ -123,6 +128,14 @@ class Drawing(ABC):
         return [letter for letter in self.letters[row].tolist() if letter >= 0]
 
     # The result
+
+    def written(self) -> GeneBatch:
+        """Letters and elements."""
+        return GeneBatch(
+            space_group=self.group.astype(np.int16),
+            elements=np.where(self.letters >= 0, self.vocabulary[self.elements], 0).astype(np.int8),
+            wyckoffs=self.letters.astype(np.int8),
+        )
 
     def table(self, rows: Ints) -> CrystalTable:
         """What is written, by names of random streams (n,)."""

@@ -46,11 +46,7 @@ def test_given_sites_are_read_as_those_that_are_drawn(model):
     space[:, 1] = True
     own = DiffusionDrawing(model, Asked(group, space, 3, rows, {}))
     own.write()
-    genes = GeneBatch(
-        space_group=group.astype(np.int16),
-        elements=np.where(own.letters >= 0, own.vocabulary[own.elements], 0).astype(np.int8),
-        wyckoffs=own.letters.astype(np.int8),
-    )
+    genes = own.written()
     given = DiffusionDrawing(model, Asked(group, space, 3, rows, {}, genes=genes))
     given.write()
     for name in ("letters", "atoms", "lattice"):

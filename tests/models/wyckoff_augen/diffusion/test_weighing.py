@@ -37,11 +37,7 @@ def drawn(model, asked: dict, rows: int) -> GeneBatch:
         model, Asked(group, space, 7, numbers, spaces.limits, others=lambda more: spaces.draw(7, more))
     )
     drawing.write()
-    return GeneBatch(
-        space_group=drawing.group.astype(np.int16),
-        elements=np.where(drawing.letters >= 0, drawing.vocabulary[drawing.elements], 0).astype(np.int8),
-        wyckoffs=drawing.letters.astype(np.int8),
-    )
+    return drawing.written()
 
 
 def keys(genes: GeneBatch, coarse: bool) -> list[tuple]:

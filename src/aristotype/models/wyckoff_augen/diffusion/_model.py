@@ -96,13 +96,8 @@ class WyckoffAugen(CalibratedModel):
     def _realized(self, table: CrystalTable, seed: int) -> CrystalTable:
         written = _lowest_settings(table.genes())
         group, space = written.space_group.astype(np.int64), self.members(written)
-
-        def draw(left: Ints, streams: Ints, first: bool, last: bool) -> CrystalTable:
-            del first
-            asked = Asked(group[left], space[left], seed, streams, {}, gives_up=not last, genes=written.take(left))
-            return self.draw(asked)
-
-        made = self.without_overlaps(draw, streams_of(table)).with_columns(id=table.ids)
+        asked = Asked(group, space, seed, streams_of(table), {}, genes=written)
+        made = self.without_overlaps(asked).with_columns(id=table.ids)
         columns = {name: made.column(name) for name in ("closest", "site_draws", "crystal_draws")}
         return with_crystals(table, made, columns)
 

@@ -50,7 +50,7 @@ class DiffusionDrawing(Drawing):
         super().__init__(model, asked)
         self.network, self.boxes = model.network, model.network.cell.head.boxes
         self.ball = ball_volumes()[self.vocabulary]
-        self.genes = asked.genes
+        self.given = asked.genes
         n, most = self.letters.shape
         self.atoms = np.zeros((n, most), np.float32)  # of the primitive cell, by site
         self.told = np.zeros((n, most + 1, sequence.TOLD), np.float32)
@@ -63,12 +63,12 @@ class DiffusionDrawing(Drawing):
 
     def write(self) -> None:
         """Draws letters and elements, those that limits leave in the proportions of the model, and cells."""
-        if self.genes is None:
-            self.write_sites()
+        if self.given is not None:
+            self._put(self.given)
         else:
-            self._put(self.genes)
-        if self.limits:
-            self._weigh()
+            self.write_sites()
+            if self.limits:
+                self._weigh()
         sites = (self.letters >= 0).sum(axis=1)
         for length in np.unique(sites).tolist():
             rows = np.flatnonzero(sites == length)
